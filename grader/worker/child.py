@@ -1,0 +1,147 @@
+"""Inside the process that runs student code: import the submission, run one probe, answer.
+
+Everything here shares its process with student code, so none of it is trusted: it holds no secret, and what
+it sends is checked on the other side. Frames sent, in order: "started", "importing" (once a file), "imported",
+any number of "progress", and one of "answer", "raised", "untouched", "missing-name", "missing-file", "failed".
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import random
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from grader.probes import MissingName, Raised, untouched
+from grader.worker.channel import Frame, encode
+from grader.worker.importer import NotThere, StudentFiles
+from grader.worker.raised import describe
+
+Send = Callable[[bytes], None]
+
+
+class Student:
+    """What a probe is handed: the imported modules, and a way to fetch a name or to report progress."""
+
+    def __init__(self, modules: dict[str, Any], send: Send):
+        self._modules, self._send = modules, send
+        self.__dict__.update(modules)
+
+    def function(self, module: str, name: str) -> Any:
+        """The student's `name` in `module`. Raises MissingName."""
+        found = vars(self._modules[module])
+        if name not in found:
+            own = [n for n, v in found.items() if getattr(v, "__module__", "") == module and not n.startswith("__")]
+            raise MissingName(module, name, own)
+        return found[name]
+
+    def progress(self, **numbers: float) -> None:
+        self._send(encode("progress", numbers))
+
+
+def run(request: Frame, send: Send) -> StudentFiles | None:
+    """Answer one request. Returns the importer, so that a long-lived worker can unload the modules."""
+    values = request.values
+    files = None
+    try:
+        probe = find_probe(values["probe"])
+        seed_everything(values["seed"])
+        send(encode("started", {}))
+        files = StudentFiles(
+            Path(values["stage"]),
+            probe.modules,
+            values["stand_ins"],
+            values["given"],
+            tell=lambda name: send(encode("importing", {"module": name})),
+        )
+        modules = files.load()
+        seed_everything(values["seed"])
+        send(encode("imported", {}))
+        arguments = {n.removeprefix("argument:"): v for n, v in values.items() if n.startswith("argument:")}
+        answer = probe(Student(modules, send), **arguments)
+        flush()
+        send(encode("answer", answer))
+    except BaseException as error:
+        flush()
+        send(describe_failure(error))
+    return files
+
+
+def find_probe(name: str) -> Any:
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def describe_failure(error: BaseException) -> bytes:
+    """The frame for an exception that left student code, or our own."""
+    if isinstance(error, MissingName):
+        return encode("missing-name", {"module": error.module, "name": error.name, "found": error.found[:50]})
+    if isinstance(error, NotThere):
+        return encode("missing-file", {"module": str(error)})
+    todo = untouched(error)
+    if todo is not None:
+        return encode("untouched", {"todo": todo})
+    raised = describe(error)
+    if isinstance(error, MemoryError):
+        return encode("memory", {})
+    if not raised.frames and not isinstance(error, (SystemExit, SyntaxError)):
+        text = "".join(traceback.format_exception(error))[-6000:]
+        return encode("failed", {"error": raised, "trace": text})
+    return encode("raised", {"error": raised})
+
+
+def seed_everything(seed: int) -> None:
+    """The training seed: it fixes initialisation and shuffling, and tells nothing about the run's secrets."""
+    random.seed(seed)
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        numpy.random.seed(seed % 2**32)
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:  # the student may have replaced or closed it
+            pass
+
+
+def settle_streams() -> None:
+    """stdin is empty; stdout and stderr are line-buffered UTF-8 on file descriptors 1 and 2."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        raw = open(descriptor, "wb", buffering=0, closefd=False)
+        stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="replace", line_buffering=True)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    warnings.simplefilter("ignore", ResourceWarning)
+
+
+def warm(what: str) -> None:
+    """Import what probes need, before any submission is seen. "light": torch. "full": torchvision and an optimizer.
+
+    The first optimizer and torchvision both import torch._dynamo (about a second), so that is paid once, here.
+    """
+    import torch
+
+    # Before any tensor operation: a forked child that inherits a used thread pool hangs.
+    torch.set_num_threads(1)
+    if what == "full":
+        import torchvision.datasets
+        import torchvision.transforms  # noqa: F401
+
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
+__all__ = ["Raised", "run", "settle_streams", "warm"]

@@ -1,0 +1,204 @@
+"""One request to a worker and what came of it, seen from the trusted side."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from grader.probes import Raised
+from grader.worker.channel import BadFrame, Decoder, Frame
+
+ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed")
+FRAMES_LIMIT = 20_000
+START_SECONDS = 300.0  # for a worker to import torch on a slow, cold machine
+KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
+
+
+@dataclass(frozen=True)
+class Limits:
+    """CPU seconds of the student's process and all it starts; wall seconds are four times that."""
+
+    import_seconds: float = 60
+    probe_seconds: float = 30
+    output_bytes: int = 4_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker is asked to do. `needs` is "light" (torch) or "full" (torchvision and an optimizer too)."""
+
+    probe: str  # "package.module:function"
+    needs: str
+    stage: str  # the folder with the submitted files
+    home: str  # a folder the student code may write in
+    seed: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+    stand_ins: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+    def values(self) -> dict[str, Any]:
+        """The request as the values of a frame."""
+        plain: dict[str, Any] = {
+            "probe": self.probe,
+            "needs": self.needs,
+            "stage": self.stage,
+            "home": self.home,
+            "seed": self.seed,
+            "stand_ins": list(self.stand_ins),
+            "given": list(self.given),
+            "cpu_seconds": int(self.limits.import_seconds + self.limits.probe_seconds) + 5,
+        }
+        return plain | {f"argument:{name}": value for name, value in self.arguments.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a request ended.
+
+    kind: one of ENDINGS; or "died" (no answer; `status` is the exit status), "timeout", "output" (printed too
+    much), "protocol" (bytes that are no answer), "cancelled" (we stopped it) or "lost" (the worker broke: our fault).
+    `importing` names the file whose import had begun and not ended, if any.
+    """
+
+    kind: str
+    values: dict[str, Any] = field(default_factory=dict)
+    status: int | None = None
+    importing: str = ""
+    prints: str = ""
+    seconds: float = 0.0
+    detail: str = ""
+
+    @property
+    def raised(self) -> Raised | None:
+        error = self.values.get("error")
+        return error if isinstance(error, Raised) else None
+
+
+class Prints:
+    """Keeps the tail of what student code printed, and counts all of it."""
+
+    def __init__(self, limit: int):
+        self.limit, self.count, self.tail = limit, 0, b""
+
+    def add(self, data: bytes) -> None:
+        self.count += len(data)
+        self.tail = (self.tail + data)[-KEPT_PRINTS:]
+
+    def text(self, until: bytes = b"") -> str:
+        tail = self.tail.split(until)[0] if until else self.tail
+        return tail.decode("utf-8", "replace")
+
+
+class Job:
+    """A running request. Fed by reader threads, watched for its limits, ended exactly once."""
+
+    def __init__(self, request: Request, on_progress: Callable[[dict[str, Any]], None] | None):
+        self.request, self.on_progress = request, on_progress
+        self.decoder, self.prints = Decoder(), Prints(request.limits.output_bytes)
+        self.changed = threading.Condition()
+        self.final: Frame | None = None
+        self.outcome: Outcome | None = None
+        self.importing = ""
+        self.frames = 0
+        self.bad = ""
+        self.begun = time.monotonic()
+        self.clock: float | None = None  # when the limit in force began to count
+        self.cpu_at_clock = 0.0
+        self.limit = request.limits.import_seconds
+        self.pid: int | None = None
+        self.idle: bool | None = None  # a long-lived worker's word that it is ready for another probe, and unchanged
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the worker. Never raises: what is wrong is remembered and ends the job."""
+        with self.changed:
+            try:
+                for frame in self.decoder.feed(data):
+                    self.take(frame)
+            except BadFrame as error:
+                self.bad = self.bad or str(error)
+            self.changed.notify_all()
+
+    def take(self, frame: Frame) -> None:
+        self.frames += 1
+        if self.frames > FRAMES_LIMIT:
+            raise BadFrame("there are far too many answers")
+        if self.final is not None:
+            if frame.kind == "idle":
+                self.idle = frame.values.get("clean") is True
+            return
+        if frame.kind == "started":
+            self.start_clock(self.request.limits.import_seconds)
+        elif frame.kind == "importing":
+            self.importing = str(frame.values.get("module", ""))[:80]
+        elif frame.kind == "imported":
+            self.importing = ""
+            self.start_clock(self.request.limits.probe_seconds)
+        elif frame.kind == "progress":
+            if self.on_progress is not None:
+                self.on_progress(frame.values)
+        elif frame.kind in ENDINGS:
+            self.final = frame
+        else:
+            raise BadFrame("an answer is of a kind that was not asked for")
+
+    def start_clock(self, limit: float) -> None:
+        self.clock, self.limit, self.cpu_at_clock = time.monotonic(), limit, self.cpu()
+
+    def cpu(self) -> float:
+        """CPU seconds of the process and all below it; what ended and was reaped counts through its parent."""
+        if self.pid is None:
+            return 0.0
+        try:
+            root = psutil.Process(self.pid)
+            members = [root, *root.children(recursive=True)]
+        except psutil.Error:
+            return 0.0
+        total = 0.0
+        for member in members:
+            try:
+                total += sum(member.cpu_times()[:4])
+            except psutil.Error:
+                pass
+        return total
+
+    def over(self) -> str:
+        """Why the job must be stopped now, or ""."""
+        if self.bad:
+            return "protocol"
+        if self.prints.count > self.prints.limit:
+            return "output"
+        if self.clock is not None:
+            wall = time.monotonic() - self.clock
+            if wall > 4 * self.limit or (wall > self.limit and self.cpu() - self.cpu_at_clock > self.limit):
+                return "timeout"
+        return ""
+
+    def end(self, kind: str, status: int | None = None, until: bytes = b"", detail: str = "") -> None:
+        """Settle the outcome; the first call counts."""
+        with self.changed:
+            if self.outcome is not None:
+                return
+            if self.prints.count > self.prints.limit and kind != "cancelled":
+                kind = "output"
+            values = self.final.values if self.final is not None and kind in ENDINGS else {}
+            self.outcome = Outcome(
+                kind, values, status, self.importing, self.prints.text(until), time.monotonic() - self.begun, detail
+            )
+            self.changed.notify_all()
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """The outcome, or None when it has not come within `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.changed:
+            while self.outcome is None:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self.changed.wait(1.0 if left is None else min(left, 1.0))  # short waits let Ctrl-C through on Windows
+            return self.outcome
