@@ -1,0 +1,150 @@
+"""The digits of a run: read from the grader's own checkout, relabelled, seen through a view, written as IDX.
+
+Trusted side only, numpy only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+SHA256 = {
+    "train_images": "dff1cd58992bb12c661b727bae224e272793881b81ba471bb627007823bc2367",
+    "train_labels": "a0c587ca1111e2bb7ae250f9c1d6d03fbea6be2a1d560c492484b70504a464a9",
+    "test_images": "a15080de3b9d42a8b47cceb22143d76b458cc1d18dae26c306e911ac371a12e9",
+    "test_labels": "57039db0af9f2260f42877f7716bd55d293fb3065411d45177372c45faa7c34b",
+}
+BUNDLED = Path(__file__).resolve().parents[1] / "assignment" / "digits"
+
+
+def write_idx(
+    root: Path, train_images: np.ndarray, train_labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
+) -> None:
+    """Write uint8 images (N, 28, 28) and labels (N,) under root/MNIST/raw, as torchvision.datasets.MNIST reads them.
+
+    The IDX format (two zero bytes, type 0x08 for uint8, number of axes, then big-endian sizes) is described on
+    the MNIST page, http://yann.lecun.com/exdb/mnist/.
+    """
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    arrays = zip(FILES.values(), (train_images, train_labels, test_images, test_labels))
+    for name, array in arrays:
+        array = np.ascontiguousarray(array, dtype=np.uint8)
+        header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        (raw / name).write_bytes(header + array.tobytes())
+
+
+class DigitsDamaged(RuntimeError):
+    """The bundled digits are missing or changed; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images uint8 (N, 28, 28) and labels uint8 (N,) of the training and the test file."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class SecretDigits:
+    """The digits of one run. `shown` is what student code gets; the rest stays on the trusted side.
+
+    truth: the labels the returned scores are counted against, in the order of shown.test_images
+    upright, true_labels: the same test digits as a person would see them, for the report
+    to_true: to_true[mapped label] = the digit it stands for
+    """
+
+    shown: Digits
+    truth: np.ndarray
+    upright: np.ndarray
+    true_labels: np.ndarray
+    to_true: np.ndarray
+
+
+def load(folder: Path = BUNDLED) -> Digits:
+    """The bundled digits, checked by SHA-256. Raises DigitsDamaged."""
+    arrays = {}
+    for key, name in FILES.items():
+        path = folder / "MNIST" / "raw" / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DigitsDamaged(
+                f"The digits file {path} cannot be read ({error.strerror}); get the folder digits/ again."
+            ) from error
+        if hashlib.sha256(content).hexdigest() != SHA256[key]:
+            raise DigitsDamaged(f"The digits file {path} is damaged or was changed; get the folder digits/ again.")
+        axes = content[3]
+        shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
+        arrays[key] = np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    return Digits(**arrays)
+
+
+def secret(digits: Digits, seed: int) -> SecretDigits:
+    """Relabel, turn and reorder the digits, all decided by the run's seed.
+
+    Labels go through a derangement: no digit keeps its label, so stored answers score about 0. All pictures go
+    through one affine view, so stored pictures and features fit nothing. The test labels handed out are random.
+    """
+    rng = np.random.default_rng([seed, 1])
+    mapping = derangement(rng)
+    train_order, test_order = rng.permutation(len(digits.train_labels)), rng.permutation(len(digits.test_labels))
+    view = random_view(rng)
+    true_labels = digits.test_labels[test_order]
+    shown = Digits(
+        seen_through(view, digits.train_images[train_order]),
+        mapping[digits.train_labels[train_order]],
+        seen_through(view, digits.test_images[test_order]),
+        rng.integers(0, 10, len(test_order)).astype(np.uint8),
+    )
+    return SecretDigits(shown, mapping[true_labels], digits.test_images[test_order], true_labels, np.argsort(mapping))
+
+
+def derangement(rng: np.random.Generator) -> np.ndarray:
+    """A permutation of 0..9 without a fixed point; uniform, by rejection (about one in e is kept)."""
+    while True:
+        mapping = rng.permutation(10).astype(np.uint8)
+        if not np.any(mapping == np.arange(10)):
+            return mapping
+
+
+def random_view(rng: np.random.Generator) -> np.ndarray:
+    """A 2 x 3 matrix from output (row, column, 1), measured from the centre, to input coordinates.
+
+    Turned by 60 to 300 degrees, mirrored or not, scaled by 0.95 to 1.08, shifted by up to 1.2 pixels.
+    """
+    angle = np.deg2rad(rng.uniform(60, 300))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    mirror = np.diag([1.0, rng.choice([-1.0, 1.0])])
+    return np.column_stack([turn @ mirror / rng.uniform(0.95, 1.08), rng.uniform(-1.2, 1.2, 2)])
+
+
+def seen_through(view: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Images uint8 (N, 28, 28) through an affine view, bilinear, black outside; uint8 (N, 28, 28)."""
+    size = images.shape[-1]
+    centre = (size - 1) / 2
+    rows, columns = np.mgrid[:size, :size] - centre
+    source = view @ np.stack([rows.ravel(), columns.ravel(), np.ones(size * size)]) + centre
+    low = np.floor(source).astype(int)
+    part = source - low
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1))).reshape(len(images), -1)  # a black frame for what is outside
+    result = np.zeros((len(images), size * size), np.float32)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = np.abs(1 - down - part[0]) * np.abs(1 - right - part[1])
+            row, column = (np.clip(low[axis] + step, -1, size) + 1 for axis, step in ((0, down), (1, right)))
+            result += framed[:, row * (size + 2) + column] * weight.astype(np.float32)
+    return np.rint(result).astype(np.uint8).reshape(images.shape)

@@ -1,0 +1,127 @@
+"""What it means for a check when its observation gave no answer: the status and the finding."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import signal
+from typing import Any
+
+from grader.checks import Check, Finding
+from grader.probes import Raised
+from grader.text import one_line
+from grader.worker.job import Outcome
+
+SIGNATURE = re.compile(r"(\w+)\(\) (?:takes|got|missing)|(\w+)\(\) (?:\w+ )*argument|multiple values for argument")
+
+
+class NotSeen(Exception):
+    """An observation ended without an answer. blocked: it was not even tried, for this earlier ending."""
+
+    def __init__(self, outcome: Outcome, blocked: bool = False):
+        super().__init__(outcome.kind)
+        self.outcome, self.blocked = outcome, blocked
+
+
+class ProtocolBroken(Exception):
+    """An answer lacks what was asked for, or has it in another shape."""
+
+
+def finding_of(check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
+    """(status, finding) of a check whose observation ended without an answer."""
+    outcome = ending.outcome
+    if ending.blocked:
+        return "blocked", Finding("waits-for", {"what": one_line(reason(outcome), 200)})
+    function = check.calls[0].partition(".")[2]
+    file = f"{outcome.importing or check.calls[0].partition('.')[0]}.py"
+    facts: dict[str, Any] = {"function": function, "file": file, "todo": check.todo}
+    kind = outcome.kind
+    if kind == "untouched":
+        todo = int(outcome.values.get("todo", check.todo))
+        if todo == check.todo:
+            return "todo", None
+        return "blocked", Finding("waits-for", {"what": f"TODO {todo}"})
+    if kind == "file":
+        return "failed", Finding(outcome.detail, facts)
+    if kind == "missing-file":
+        return "failed", Finding("file-missing", facts | {"file": f"{outcome.values.get('module')}.py"})
+    if kind == "missing-name":
+        return "failed", missing_name(outcome, check)
+    if kind in ("raised", "failed"):
+        return raised(outcome, facts)
+    if kind == "timeout":
+        finding = "run-timeout" if outcome.detail == "run" else "import-timeout" if outcome.importing else "timeout"
+        return "timeout", Finding(finding, facts | {"seconds": f"{outcome.seconds:.0f}"})
+    if kind in ("memory", "output", "protocol"):
+        named = {"memory": "out-of-memory", "output": "too-much-output", "protocol": "answer-malformed"}[kind]
+        return "crashed", Finding(named, facts | {"detail": outcome.detail})
+    if kind == "died":
+        return "crashed", died(outcome, facts)
+    return "grader_error", Finding("grader-broken", {"detail": one_line(f"{kind} {outcome.detail}")})
+
+
+def reason(outcome: Outcome) -> str:
+    """Why something waits, as the end of "This waits until ... is mended"."""
+    if outcome.importing:
+        return f"{outcome.importing}.py can be imported"
+    if outcome.kind == "missing-name":
+        return f"{outcome.values.get('module')}.py defines {outcome.values.get('name')}"
+    return {"timeout": "the endless or very slow code is mended", "output": "the endless printing is mended"}.get(
+        outcome.kind, "the code that ended Python is mended"
+    )
+
+
+def missing_name(outcome: Outcome, check: Check) -> Finding:
+    module, name = str(outcome.values.get("module")), str(outcome.values.get("name"))
+    found = [str(n) for n in outcome.values.get("found") or []]
+    close = difflib.get_close_matches(name, found, 1, 0.6)
+    similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
+    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar, "todo": check.todo})
+
+
+def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
+    error = outcome.raised or Raised("Error", "")
+    message = one_line(error.message, 400)
+    facts = facts | {"error": one_line(f"{error.type}: {message}".rstrip(": "), 400), "where": where(error)}
+    if error.frames:
+        facts["file"] = one_line(str(error.frames[-1]["file"]), 60)
+    if error.type in ("SyntaxError", "IndentationError", "TabError"):
+        if "codec can't decode" in message or "null bytes" in message or "encoding problem" in message:
+            return "crashed", Finding("not-utf8", facts)
+        return "crashed", Finding("syntax-error", facts | {"detail": message})
+    if error.type == "SystemExit":
+        return "crashed", Finding("calls-exit", facts)
+    if error.type == "ModuleNotFoundError":
+        name = re.search(r"No module named '([^']*)'", message)
+        return "crashed", Finding("module-not-installed", facts | {"name": name[1] if name else message})
+    if error.type == "ImportError" and outcome.importing:
+        return "crashed", Finding("import-fails", facts)
+    if error.type == "MemoryError":
+        return "crashed", Finding("out-of-memory", facts)
+    if "CUDA" in message or "cuda" in message and error.type in ("RuntimeError", "AssertionError"):
+        return "crashed", Finding("needs-cuda", facts)
+    if not error.frames:
+        if error.type == "TypeError" and SIGNATURE.search(message):
+            return "failed", Finding("wrong-signature", facts)
+        return "crashed", Finding("answer-odd", facts)
+    return "crashed", Finding("import-raises" if outcome.importing else "raises", facts)
+
+
+def where(error: Raised) -> str:
+    """The innermost line of the student's own: 'train.py, line 23, in evaluate: total += loss'."""
+    if not error.frames:
+        return ""
+    frame = error.frames[-1]
+    inside = f", in {frame['function']}" if frame["function"] and not frame["function"].startswith("<") else ""
+    return one_line(f"{frame['file']}, line {frame['line']}{inside}: {frame['text']}", 240)
+
+
+def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:
+    status = outcome.status
+    if status is not None and status < 0:
+        try:
+            how = signal.Signals(-status).name
+        except ValueError:
+            how = f"signal {-status}"
+        return Finding("process-killed", facts | {"how": how})
+    return Finding("process-ended", facts | {"how": str(status)})

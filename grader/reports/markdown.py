@@ -1,0 +1,48 @@
+"""summary.md: the report as Markdown, for a step summary, a release page or a pull request."""
+
+from __future__ import annotations
+
+import re
+
+from grader.reports.words import STATUS_WORDS, accuracy_words, next_step, others, place
+from grader.result import Result
+from grader.text import one_line
+
+# Everything that Markdown or the HTML in it could take as markup; backslashes make it plain text (CommonMark 2.4).
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@:$^=])")
+
+
+def escape(text: str) -> str:
+    """Text on one line that no Markdown renderer takes as markup."""
+    return SPECIAL.sub(r"\\\1", one_line(text, 2000))
+
+
+def code(text: str) -> str:
+    """Lines in a fenced block that the text itself cannot close."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", text))])
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def summary(result: Result) -> str:
+    lines = [f"# Score {result.score}/{result.max_score}", ""]
+    if words := accuracy_words(result):
+        lines += [words[0].upper() + words[1:] + ".", ""]
+    lines += ["| Part | Points |", "| --- | ---: |"]
+    lines += [f"| {escape(p['name'].capitalize())} | {p['score']}/{p['max_score']} |" for p in result.parts]
+    heading, texts = next_step(result)
+    lines += ["", f"## {escape(heading)}" if heading else "## Everything passes. Well done!", ""]
+    for text in texts:
+        lines += [escape(text), ""]
+    if result.prints.strip():
+        lines += ["Your code printed:", "", code("\n".join(result.prints.rstrip().splitlines()[-8:])), ""]
+    lines += ["## All checks", "", "| Check | Part | Status | Points |", "| --- | --- | --- | ---: |"]
+    for check in result.checks:
+        status = STATUS_WORDS[check.status]
+        lines.append(f"| {escape(check.title)} | {check.part} | {status} | {check.score}/{check.max_score} |")
+    for check in others(result):
+        lines += ["", f"### {escape(place(check))}", "", escape(check.message), ""]
+        lines += [escape(line) + "\n" for line in check.hint.splitlines()]
+    lines += ["", *(escape(note) + "\n" for note in result.submission.get("notes", []))]
+    isolation = result.grader.get("isolation", "practice")
+    lines += [f"Seed {result.seed}, isolation: {escape(str(isolation))}, {result.seconds:.0f} s.", ""]
+    return "\n".join(lines)

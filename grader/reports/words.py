@@ -1,0 +1,72 @@
+"""Sentences that several reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grader.checks import TODOS
+from grader.result import CheckResult, Result
+
+NEEDS_ATTENTION = ("failed", "crashed", "timeout", "grader_error")
+STATUS_WORDS = {
+    "passed": "passed",
+    "failed": "not yet",
+    "todo": "to do",
+    "blocked": "waits",
+    "timeout": "too slow",
+    "crashed": "stopped",
+    "grader_error": "grader's fault",
+}
+
+
+def place(check: CheckResult) -> str:
+    """Where a check's TODO stands: "TODO 4, forward in model.py"."""
+    file, function = TODOS[check.todo] if check.todo in TODOS else ("", "")
+    return f"TODO {check.todo}, {function.split('.')[-1]} in {file}"
+
+
+def part_words(checks: Sequence[CheckResult]) -> str:
+    """A whole part in a few words, or "" when its checks differ and are better listed."""
+    statuses = {check.status for check in checks}
+    if statuses == {"passed"}:
+        return f"all {len(checks)} checks pass" if len(checks) > 1 else "passed"
+    if statuses <= {"todo", "blocked"}:
+        todos = sorted({check.todo for check in checks})
+        return "to do: TODO " + ", ".join(map(str, todos))
+    return ""
+
+
+def accuracy_words(result: Result) -> str:
+    if result.accuracy is None:
+        return ""
+    test, floor = float(result.accuracy["test"]), float(result.accuracy["floor"])
+    return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:.0f} %)"
+
+
+def next_step(result: Result) -> tuple[str, list[str]]:
+    """The heading and the paragraphs of the one thing to do next; ("", []) when there is none."""
+    if any(check.status == "grader_error" for check in result.checks) and result.next_step is None:
+        return "The grader has a problem, so this score is not final", []
+    check = result.next_step
+    if check is None:
+        return "", []
+    if result.untouched:
+        return "Everything is still to do, and that is how it starts", [
+            f"Begin with {place(check)}. Its docstring says what it takes and what it gives back.",
+            "Run the grader as often as you like: it shows one next step at a time.",
+        ]
+    if check.status == "todo":
+        return f"Next step: {place(check)}", ["It is waiting for you; its docstring says what it takes and gives back."]
+    return f"Next step: {place(check)}", [check.message, *check.hint.splitlines()]
+
+
+def others(result: Result) -> list[CheckResult]:
+    """What else needs attention beside the next step, each finding once."""
+    first = result.next_step
+    seen = {first.finding} if first else set()
+    rest = []
+    for check in result.checks:
+        if check.status in NEEDS_ATTENTION and check is not first and check.finding not in seen:
+            seen.add(check.finding)
+            rest.append(check)
+    return rest

@@ -1,0 +1,116 @@
+"""Reads what a teacher edits: rubric.toml (points, thresholds, limits) and hints.toml (one entry a finding)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from grader.checks import all_checks
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+HERE = Path(__file__).resolve().parent
+LIMITS = ("import_seconds", "check_seconds", "accuracy_seconds", "run_seconds", "output_bytes", "file_bytes")
+HINT_FIELDS = ("title", "seen", "cause", "look", "question", "why")
+
+
+class BadRubric(ValueError):
+    """rubric.toml or hints.toml says something it should not; the message says what and where."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Test accuracy (a fraction) from which `points` are earned."""
+
+    at: float
+    points: int
+
+
+@dataclass(frozen=True)
+class Rubric:
+    points: Mapping[str, int]
+    tiers: tuple[Tier, ...]
+    limits: Mapping[str, float]
+
+    @property
+    def total(self) -> int:
+        return sum(self.points.values())
+
+
+@dataclass(frozen=True)
+class Hint:
+    """The texts of one finding; {placeholders} in them are filled with the facts that were seen."""
+
+    id: str
+    title: str
+    seen: str
+    cause: str
+    look: str
+    question: str
+    why: str
+
+    def filled(self, field: str, facts: Mapping[str, Any]) -> str:
+        return Formatter().vformat(getattr(self, field), (), Forgiving(facts))
+
+
+class Forgiving(dict[str, Any]):
+    """A missing fact is shown as "?" instead of breaking a report; a test makes sure none is missing."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def load_rubric(path: Path = HERE / "rubric.toml") -> Rubric:
+    """Raises BadRubric."""
+    raw = load_toml(path)
+    ids = [check.id for check in all_checks()]
+    points = raw.get("points", {})
+    missing, unknown = [i for i in ids if i not in points], [i for i in points if i not in ids]
+    if missing or unknown:
+        raise BadRubric(f"{path}: [points] lacks {missing} and has unknown {unknown}; there is one line a check.")
+    if any(type(p) is not int or p < 0 for p in points.values()):
+        raise BadRubric(f"{path}: points are whole numbers, 0 or more.")
+    if sum(points.values()) != 100:
+        raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to 100.")
+    try:
+        tiers = tuple(Tier(float(t["at"]), int(t["points"])) for t in raw["accuracy"]["tiers"])
+        limits = {name: float(raw["limits"][name]) for name in LIMITS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRubric(f"{path}: [accuracy] tiers or [limits] is incomplete ({error}).") from error
+    rising = all(a.at < b.at and a.points < b.points for a, b in zip(tiers, tiers[1:]))
+    if not tiers or not rising or not all(0 < t.at < 1 for t in tiers):
+        raise BadRubric(f"{path}: [accuracy] tiers must rise, in accuracy (between 0 and 1) and in points.")
+    if tiers[-1].points != points["test-accuracy"]:
+        raise BadRubric(f"{path}: the highest tier must earn the points of test-accuracy, {points['test-accuracy']}.")
+    if any(value <= 0 for value in limits.values()):
+        raise BadRubric(f"{path}: [limits] are numbers above 0.")
+    return Rubric({i: points[i] for i in ids}, tiers, limits)
+
+
+def load_hints(path: Path = HERE / "hints.toml") -> dict[str, Hint]:
+    """{finding id: hint}. Raises BadRubric."""
+    raw = load_toml(path) if path.exists() else {}
+    for part in sorted(path.parent.glob("hints.*.toml")):
+        raw |= load_toml(part)
+    hints = {}
+    for finding, texts in raw.items():
+        if not isinstance(texts, dict) or set(texts) != set(HINT_FIELDS):
+            raise BadRubric(f"{path}: [{finding}] needs exactly {', '.join(HINT_FIELDS)}.")
+        hints[finding] = Hint(finding, **{k: " ".join(str(v).split()) for k, v in texts.items()})
+    return hints
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadRubric(f"{path} is missing.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadRubric(f"{path} is not valid TOML: {error}.") from error

@@ -1,0 +1,34 @@
+"""Text that came from a submission, made safe to print, and symbols with an ASCII fallback."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from typing import IO
+
+# Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
+UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
+
+def clean(text: str) -> str:
+    """Without terminal escapes and control characters; newlines and tabs stay."""
+    text = ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in UNPRINTABLE)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Clean, on one line, at most `limit` characters."""
+    text = " ".join(clean(text).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def can_print(symbols: str, stream: IO[str] | None = None) -> bool:
+    """Whether a stream's encoding has these characters."""
+    encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"
+    try:
+        symbols.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
