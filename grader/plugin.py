@@ -1,0 +1,105 @@
+"""Binds pytest to run.py: `pytest grader/ --submission=DIR`.
+
+An entry point (pytest11) and not a conftest.py: pytest must know these options before it looks at its command line,
+or the value of --submission would count as a test path and its conftest.py would run here. Inert unless grader/ is
+collected.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from grader.hosting import Host
+
+GRADER = Path(__file__).resolve().parent
+ROOT = GRADER.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("grader", "grading (pytest grader/)")
+    group.addoption("--submission", metavar="DIR", help="folder with data.py, model.py, train.py, or a notebook")
+    group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
+    group.addoption("--seed", type=int, help="the run's seed; without it a fresh one is drawn, and printed")
+    group.addoption("--isolation", choices=("practice", "confined"), help="demand this tier of isolation")
+    group.addoption("--worker", choices=("fork", "spawn"), help="how student code is run (default: fork on Linux)")
+    group.addoption("--all-hints", action="store_true", help="show every finding, not only the next step")
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    """Before any conftest.py is loaded, and before pytest begins to capture output."""
+    guard(early_config)
+    return (yield)
+
+
+def guard(early_config: pytest.Config) -> None:
+    """Refuse to run under somebody else's configuration."""
+    if not collects_grader(early_config):
+        if early_config.known_args_namespace.submission:
+            raise pytest.UsageError("--submission goes with `pytest grader/`, and grader/ comes first.")
+        return
+    if early_config.rootpath != ROOT or early_config.inipath != ROOT / "pyproject.toml":
+        raise pytest.UsageError(
+            f"pytest took its settings from {early_config.inipath or early_config.rootpath}, not from the grader's own "
+            f"folder {ROOT}: run it there, write --submission=DIR with the equals sign, "
+            f"and if grader was installed from elsewhere, run `pip install -e .` there."
+        )
+    # Nothing of the student's prints in this process, and progress must be seen at once.
+    early_config.known_args_namespace.capture = "no"
+
+
+def collects_grader(config: pytest.Config) -> bool:
+    """Whether the command line names grader/ or something in it."""
+    start = config.invocation_params.dir
+    for argument in config.known_args_namespace.file_or_dir or ():
+        path = (start / str(argument).split("::")[0]).resolve()
+        if path == GRADER or GRADER in path.parents or looks_like_grader(path):
+            return True
+    return False
+
+
+def looks_like_grader(path: Path) -> bool:
+    """grader/ of another copy than the installed one: to be refused with a sentence, not collected unguarded."""
+    return path.name == "grader" and (path / "plugin.py").is_file() and (path / "rubric.toml").is_file()
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own terminal reporter is there to be replaced
+def pytest_configure(config: pytest.Config) -> None:
+    if not collects_grader(config) or config.option.collectonly:
+        return
+    from grader.hosting import CalmReporter, Host, open_run
+
+    host = Host(config, open_run(config))
+    config.pluginmanager.register(host, "grader-host")
+    standard = config.pluginmanager.getplugin("terminalreporter")
+    if standard is not None:
+        config.pluginmanager.unregister(standard)
+        config.pluginmanager.register(CalmReporter(config, host), "terminalreporter")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+
+
+def interrupt(*_: Any) -> None:
+    """A request to end is treated like Ctrl-C: no process and no folder stay behind."""
+    raise KeyboardInterrupt
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    host: Host | None = config.pluginmanager.getplugin("grader-host")
+    if host is not None:
+        host.close()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Make `-m data` and the others work: a check's part is its marker."""
+    declared = getattr(getattr(item, "obj", None), "declared_check", None)
+    if declared is not None:
+        item.add_marker(declared.part)
+
