@@ -1,0 +1,34 @@
+"""`python -m grader build | ...`: the teacher's command line. Each command lives in its own room."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+# command -> the module that has add_arguments(parser) and run(args) -> exit status; a student's copy lacks some
+COMMANDS = {
+    "build": ("grader.authoring.build", "make assignment/ from solution/ and templates/"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m grader", description="Students run `pytest grader/` instead.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, purpose) in COMMANDS.items():
+        if importlib.util.find_spec(module) is None:
+            continue
+        sub = commands.add_parser(name, help=purpose, description=purpose)
+        importlib.import_module(module).add_arguments(sub)
+    args = parser.parse_args(arguments)
+    try:
+        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

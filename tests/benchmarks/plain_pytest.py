@@ -1,0 +1,28 @@
+"""The same assertions as a plain in-process pytest: what whole_process.py compares the grader with.
+
+    python -m pytest tests/benchmarks/plain_pytest.py -c tests/benchmarks/plain.ini
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from in_process import InProcess, all_checks  # noqa: E402
+
+SUBMISSION = Path(os.environ.get("SUBMISSION", Path(__file__).resolve().parents[2] / "solution"))
+
+
+@pytest.fixture(scope="session")
+def student() -> InProcess:
+    return InProcess(SUBMISSION, seed=1)
+
+
+@pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.id)
+def test_check(check, student) -> None:
+    check.function(student)
