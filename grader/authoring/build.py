@@ -1,0 +1,87 @@
+"""solution/ and templates/ -> assignment/: what a student gets.
+
+`build` is a pure function of what stands in the repository; `write` and `stale` compare it with a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from jinja2 import TemplateError
+
+from grader.authoring.handout import context, render
+from grader.authoring.markers import FILES, MarkerError, leaks, student_version
+from grader.authoring.notebook import notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(root: Path = ROOT) -> dict[str, bytes]:
+    """Every generated file of assignment/, {relative path: content}. Nothing is written."""
+    values = context(root)
+    solutions = read_solution(root)
+    stubs = {name: student_version(name, solutions[name], values["todos"]) for name in FILES}
+    given = {name: text for name, text in solutions.items() if name not in FILES}
+    texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
+    outputs = {name: text.encode("utf-8") for name, text in texts.items()}
+    outputs["week3.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
+    return outputs
+
+
+def read_solution(root: Path) -> dict[str, str]:
+    """The files of solution/, {name: text}, with LF line ends whatever the checkout has."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((root / "solution").glob("*.py"))}
+
+
+def write(outputs: dict[str, bytes], folder: Path) -> list[str]:
+    """Bring `folder` up to date; return what changed. Files that are not in `outputs` are left alone."""
+    changed = stale(outputs, folder)
+    for name in changed:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half_made = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            half_made.write_bytes(outputs[name])
+            half_made.replace(target)  # whole or not at all
+        finally:
+            half_made.unlink(missing_ok=True)
+    return changed
+
+
+def stale(outputs: dict[str, bytes], folder: Path) -> list[str]:
+    """The names whose file is missing or different. Line ends do not count: a Windows checkout may turn them."""
+    return [name for name, content in outputs.items() if same_lines(folder / name) != content]
+
+
+def same_lines(path: Path) -> bytes | None:
+    return path.read_bytes().replace(b"\r\n", b"\n") if path.is_file() else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`python -m grader build`"""
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when assignment/ is out of date")
+
+
+def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
+    """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ need mending."""
+    try:
+        outputs = build(root)
+    except MarkerError as error:
+        print(f"Nothing was built: solution/{error}", file=sys.stderr)
+        return 2
+    except (TemplateError, KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is none
+        print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    for leak in leaks(read_solution(root), outputs):
+        print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
+    folder = root / "assignment"
+    if arguments.check:
+        old = stale(outputs, folder)
+        print(f"assignment/ is out of date: {', '.join(old)}" if old else "assignment/ is up to date")
+        return 1 if old else 0
+    changed = write(outputs, folder)
+    print(f"wrote {', '.join(changed)}" if changed else "assignment/ was up to date")
+    return 0

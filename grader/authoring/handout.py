@@ -1,0 +1,58 @@
+"""What the handout and the notebook are told: the course's own texts, and every number the grader uses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from grader.checks import PARTS, all_checks
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def context(root: Path) -> dict[str, Any]:
+    """Everything a template may use: course.toml, the rubric, and the checks part by part."""
+    course = load_toml(root / "templates" / "course.toml")
+    rubric = load_toml(root / "grader" / "rubric.toml")
+    return {
+        **course,
+        "rubric": rubric,
+        "parts": [part(name, course["parts"][name], rubric["points"]) for name in PARTS],
+        "total": sum(rubric["points"].values()),
+    }
+
+
+def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, Any]:
+    """One part of the assignment: its text, its checks and what they are worth."""
+    checks = [
+        {"title": check.title, "todo": check.todo, "points": points[check.id]}
+        for check in all_checks()
+        if check.part == name
+    ]
+    return {**text, "name": name, "checks": checks, "points": sum(check["points"] for check in checks)}
+
+
+def render(root: Path, template: str, values: dict[str, Any]) -> str:
+    """A template of templates/, filled in. A name it does not know is an error, never an empty gap."""
+    environment = Environment(
+        loader=FileSystemLoader(root / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # the output is Markdown and Python, not HTML
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.10g} %"
+    text = environment.get_template(template).render(values)
+    return text.replace("\r\n", "\n")
