@@ -19,7 +19,7 @@ from grader.reports import terminal
 from grader.result import CheckResult, Result
 from grader.rubric import BadRubric, load_rubric
 from grader.run import Run, in_run_order, start_server, sweep_stale
-from grader.submission import FILES, NOTEBOOK, NoSubmission, Submission, read
+from grader.submission import FILES, NOTEBOOK, NoSubmission, read
 
 ROOT = Path(__file__).resolve().parents[1]
 STUB = re.compile(r'raise NotImplementedError\("TODO (\d+)')
@@ -132,11 +132,11 @@ class Host:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self.run.close()
             self.run.server.close()
+            self.run.close()
 
 
-class CalmReporter(TerminalReporter):
+class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made to be replaced like this
     """In the place of pytest's own terminal reporter: a live line a part, then the report."""
 
     def __init__(self, config: pytest.Config, host: Host):
@@ -193,8 +193,6 @@ class CalmReporter(TerminalReporter):
             self.stats.setdefault("error", []).append(report)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None: ...
-
-    def pytest_runtestloop(self) -> None: ...
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Any:

@@ -86,7 +86,7 @@ def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
     if error.frames:
         facts["file"] = one_line(str(error.frames[-1]["file"]), 60)
     if error.type in ("SyntaxError", "IndentationError", "TabError"):
-        if "codec can't decode" in message or "null bytes" in message or "encoding problem" in message:
+        if "can't decode" in message or "null bytes" in message or "encoding problem" in message:
             return "crashed", Finding("not-utf8", facts)
         return "crashed", Finding("syntax-error", facts | {"detail": message})
     if error.type == "SystemExit":

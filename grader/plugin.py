@@ -102,4 +102,3 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     declared = getattr(getattr(item, "obj", None), "declared_check", None)
     if declared is not None:
         item.add_marker(declared.part)
-

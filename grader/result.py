@@ -79,7 +79,7 @@ class Result:
         """The first check, in report order, that the student can do something about."""
         open_checks = [c for c in self.checks if c.status not in ("passed", "grader_error")]
         actionable = [c for c in open_checks if c.status != "blocked"]
-        return (actionable or open_checks or [None])[0]
+        return next(iter(actionable or open_checks), None)
 
     @property
     def untouched(self) -> bool:

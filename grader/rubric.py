@@ -109,7 +109,8 @@ def load_hints(path: Path = HERE / "hints.toml") -> dict[str, Hint]:
 
 def load_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return raw
     except FileNotFoundError as error:
         raise BadRubric(f"{path} is missing.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import os
@@ -15,13 +16,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from grader import __version__, digits
+from grader import __version__
+from grader import digits as run_digits
 from grader.checks import Check, Failed, Finding, all_checks
 from grader.outcomes import NotSeen, ProtocolBroken, finding_of
 from grader.result import CheckResult, Result
@@ -115,11 +119,11 @@ class Student:
         key = hashlib.sha256(b"".join(a.tobytes() for a in (train_images, train_labels, test_images, test_labels)))
         root = self._run.folder / f"digits-{key.hexdigest()[:12]}"
         if not root.exists():
-            digits.write_idx(root, train_images, train_labels, test_images, test_labels)
+            run_digits.write_idx(root, train_images, train_labels, test_images, test_labels)
         return str(root)
 
     @property
-    def secret_digits(self) -> digits.SecretDigits:
+    def secret_digits(self) -> run_digits.SecretDigits:
         return self._run.secret_digits
 
     def secret_root(self) -> str:
@@ -160,14 +164,14 @@ class Run:
         self.broken_files: dict[str, NotSeen] = {}  # file -> how its import ended
         self.fatal: dict[str, NotSeen] = {}  # function -> how it ended a child (timeout, memory, output, death)
         self.beginning: threading.Thread | None = None
-        self._secret: digits.SecretDigits | None = None
+        self._secret: run_digits.SecretDigits | None = None
 
     # -- the digits of the run -------------------------------------------------------------------------------
 
     @property
-    def secret_digits(self) -> digits.SecretDigits:
+    def secret_digits(self) -> run_digits.SecretDigits:
         if self._secret is None:
-            self._secret = digits.secret(digits.load(), self.seed)
+            self._secret = run_digits.secret(run_digits.load(), self.seed)
         return self._secret
 
     # -- asking ----------------------------------------------------------------------------------------------
@@ -184,7 +188,7 @@ class Run:
         try:
             root = Student(self, check).secret_root()
             self.request(check, ACCURACY_PROBE, {"root": root})
-        except (OSError, digits.DigitsDamaged):
+        except (OSError, run_digits.DigitsDamaged):
             pass  # the accuracy check meets it again, and reports it
 
     def observe(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Outcome:
@@ -251,7 +255,7 @@ class Run:
             status, finding = "crashed", Finding("answer-malformed", {"detail": str(error)})
         except (KeyboardInterrupt, SystemExit):
             raise
-        except digits.DigitsDamaged as error:
+        except run_digits.DigitsDamaged as error:
             status, finding = "grader_error", Finding("grader-broken", {"detail": str(error)})
         except Exception as error:
             status = "grader_error"
@@ -397,44 +401,42 @@ def needs_of(probe: str) -> str:
     return "full" if probe_table()[probe][1] else "light"
 
 
-def probe_table(_cache: dict[str, tuple[tuple[str, ...], bool]] = {}) -> dict[str, tuple[tuple[str, ...], bool]]:  # noqa: B006
+@cache
+def probe_table() -> dict[str, tuple[tuple[str, ...], bool]]:
     """{"model.scores": (modules, full)} for every probe."""
-    import ast
-
-    if not _cache:
-        folder = Path(str(importlib.import_module(PROBES).__file__)).parent
-        for path in folder.glob("[a-z]*.py"):
-            for node in ast.parse(path.read_text(encoding="utf-8")).body:
-                for call in getattr(node, "decorator_list", []):
-                    if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "probe":
-                        modules = tuple(ast.literal_eval(a) for a in call.args)
-                        full = all(ast.literal_eval(k.value) for k in call.keywords if k.arg == "full")
-                        _cache[f"{path.stem}.{node.name}"] = (modules, full)
-    return _cache
+    table = {}
+    folder = Path(str(importlib.import_module(PROBES).__file__)).parent
+    for path in sorted(folder.glob("[a-z]*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "probe":
+                    modules = tuple(str(ast.literal_eval(argument)) for argument in call.args)
+                    full = all(ast.literal_eval(k.value) for k in call.keywords if k.arg == "full")
+                    table[f"{path.stem}.{node.name}"] = (modules, full)
+    return table
 
 
 def digest_of(argument: Any) -> str:
     if isinstance(argument, np.ndarray):
-        return hashlib.sha256(argument.tobytes()).hexdigest() + str(argument.shape) + argument.dtype.str
+        return f"{hashlib.sha256(argument.tobytes()).hexdigest()} {argument.shape} {argument.dtype}"
     return repr(argument)
 
 
-def grader_digest(_cache: list[str] = []) -> str:  # noqa: B006
+@cache
+def grader_digest() -> str:
     """SHA-256 over the grader's own files: which grader gave this score."""
-    if not _cache:
-        total = hashlib.sha256()
-        folder = Path(__file__).resolve().parent
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml", ".json")):
-            total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            total.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-        _cache.append("sha256:" + total.hexdigest())
-    return _cache[0]
+    total = hashlib.sha256()
+    folder = Path(__file__).resolve().parent
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml", ".json")):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return "sha256:" + total.hexdigest()
 
 
 def as_an_invitation(checks: list[CheckResult]) -> list[CheckResult]:
     """While nothing is solved, what waits for another TODO is simply still to do."""
-    from dataclasses import replace
-
     if any(c.status not in ("todo", "blocked") for c in checks):
         return checks
     return [replace(c, status="todo") for c in checks]
@@ -442,8 +444,6 @@ def as_an_invitation(checks: list[CheckResult]) -> list[CheckResult]:
 
 def point_to_cause(checks: list[CheckResult]) -> list[CheckResult]:
     """A low accuracy is a consequence: where a fault was named before it, the message says so."""
-    from dataclasses import replace
-
     causes = [c for c in checks if c.part != "accuracy" and c.status in ("failed", "crashed", "timeout")]
     if not causes:
         return checks

@@ -11,7 +11,7 @@ from pathlib import Path
 
 FILES = ("data.py", "model.py", "train.py")
 NOTEBOOK = "week3.ipynb"
-GIVEN = ("plots",)  # helpers the student was given and does not hand in
+GIVEN = ("plots", "command_line", "digits_source")  # helpers the student was given and does not hand in
 NOTEBOOK_BYTES = 20_000_000
 
 # Names that would steer Python or pytest if anything took them up. Nothing does; the report mentions them.
@@ -64,7 +64,9 @@ def read(path: Path, limit: int, name: str | None = None) -> Submission:
     if not path.exists():
         raise NoSubmission(f"There is no folder {path}.")
     if not path.is_dir():
-        raise NoSubmission(f"{path} is not a folder; give the folder with data.py, model.py and train.py, or a notebook.")
+        raise NoSubmission(
+            f"{path} is neither a folder with data.py, model.py and train.py nor a notebook."
+        )
     notes = []
     folder = path
     inner = path / "assignment"
@@ -140,7 +142,7 @@ def notebook_cells(content: bytes, path: Path) -> list[tuple[str, list[str]]]:
     import nbformat
 
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
+        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
         cells = [c for c in notebook.cells if c.cell_type == "code"]
         return [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:2000]]
     except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook

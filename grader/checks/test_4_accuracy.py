@@ -37,7 +37,7 @@ def test_accuracy(student: Any) -> None:
     if len(reached) == len(tiers):
         return
     best = tiers[-1]
-    facts = {
+    facts: dict[str, Any] = {
         "accuracy": percent(accuracy),
         "first": percent(tiers[0].at),
         "needed": percent(best.at),

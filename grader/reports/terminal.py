@@ -14,7 +14,15 @@ from grader.reports.words import accuracy_words, next_step, others, part_words, 
 from grader.result import CheckResult, Result
 from grader.text import can_print
 
-SYMBOLS = {"passed": "✓", "failed": "✗", "todo": "·", "blocked": "–", "timeout": "!", "crashed": "!", "grader_error": "?"}
+SYMBOLS = {
+    "passed": "✓",
+    "failed": "✗",
+    "todo": "·",
+    "blocked": "–",
+    "timeout": "!",
+    "crashed": "!",
+    "grader_error": "?",
+}
 ASCII = {"passed": "+", "failed": "x", "todo": ".", "blocked": "-", "timeout": "!", "crashed": "!", "grader_error": "?"}
 STYLES = {"passed": "green", "failed": "yellow", "timeout": "yellow", "crashed": "yellow", "grader_error": "magenta"}
 WIDTH = 96
@@ -89,7 +97,11 @@ def paragraphs(texts: Sequence[str]) -> list[RenderableType]:
 
 def prints_block(prints: str) -> list[RenderableType]:
     lines = prints.rstrip().splitlines()[-8:]
-    return [Text("Your code printed:", style="dim"), *(Text(f"  | {line[:200]}", style="dim") for line in lines), Text("")]
+    return [
+        Text("Your code printed:", style="dim"),
+        *(Text(f"  | {line[:200]}", style="dim") for line in lines),
+        Text(""),
+    ]
 
 
 def progress(checks: Sequence[Check], done: Mapping[str, CheckResult], training: str) -> RenderableType:

@@ -21,7 +21,7 @@ STATUS_WORDS = {
 
 def place(check: CheckResult) -> str:
     """Where a check's TODO stands: "TODO 4, forward in model.py"."""
-    file, function = TODOS[check.todo] if check.todo in TODOS else ("", "")
+    file, function = TODOS.get(check.todo, ("", ""))
     return f"TODO {check.todo}, {function.split('.')[-1]} in {file}"
 
 
@@ -45,9 +45,10 @@ def accuracy_words(result: Result) -> str:
 
 def next_step(result: Result) -> tuple[str, list[str]]:
     """The heading and the paragraphs of the one thing to do next; ("", []) when there is none."""
-    if any(check.status == "grader_error" for check in result.checks) and result.next_step is None:
-        return "The grader has a problem, so this score is not final", []
     check = result.next_step
+    broken = next((c for c in result.checks if c.status == "grader_error"), None)
+    if broken is not None and check is None:
+        return "The grader has a problem, so this score is not final", [broken.message, *broken.hint.splitlines()]
     if check is None:
         return "", []
     if result.untouched:

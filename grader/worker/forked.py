@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -60,7 +61,7 @@ class Line:
 
 
 class ForkServer:
-    """Starts the server process and hands it requests; many may run at once."""
+    """Starts the server process and hands it requests; many may run at once. `home` is removed at the end."""
 
     kind = "fork"
 
@@ -101,6 +102,8 @@ class ForkServer:
             self.run(job, line, number)
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
+        finally:
+            job.finished.set()
 
     def run(self, job: Job, line: Line, number: str) -> None:
         with line.changed:
@@ -165,7 +168,9 @@ class ForkServer:
         return f"the worker process has ended: {tail.strip() or 'no message'}"
 
     def cancel(self, job: Job) -> None:
+        """Stop a job, and wait until nothing of it runs any more."""
         job.end("cancelled")
+        job.finished.wait(GRACE)
 
     def close(self) -> None:
         """End the server and everything below it."""
@@ -174,6 +179,7 @@ class ForkServer:
         kill_family(self.process.pid)
         self.process.wait()
         self.log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
 
 
 def read_frames(job: Job, connection: socket.socket) -> None:
@@ -191,4 +197,3 @@ def read_prints(job: Job, descriptor: int) -> None:
     with open(descriptor, "rb", buffering=0) as pipe:
         while data := pipe.read(1 << 16):
             job.prints.add(data)  # past the limit too: whoever watches the job kills it in a moment
-

@@ -25,7 +25,7 @@ from typing import NoReturn
 import psutil
 
 from grader.worker import child
-from grader.worker.channel import Decoder
+from grader.worker.channel import Decoder, Frame
 from grader.worker.limits import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, limit_self, prctl
 from grader.worker.processes import kill_family
 
@@ -71,14 +71,14 @@ class Server:
     def serve(self) -> NoReturn:
         self.control.send(b"ready")
         while True:
-            ready, _, _ = select.select([self.control, self.wake_read], [], [])
+            ready, _, _ = select.select([self.control.fileno(), self.wake_read], [], [])
             if self.wake_read in ready:
                 try:
                     os.read(self.wake_read, 4096)
                 except BlockingIOError:
                     pass
             self.reap()
-            if self.control in ready:
+            if self.control.fileno() in ready:
                 message, descriptors, _, _ = socket.recv_fds(self.control, 1024, 2)
                 if not message:
                     self.end()
@@ -166,7 +166,8 @@ class Server:
 def run_request(answers: socket.socket) -> None:
     """Read the one request, confine this process, run it, and end without any clean-up of the interpreter."""
     child.settle_streams()
-    decoder, frames = Decoder(), []
+    decoder = Decoder()
+    frames: list[Frame] = []
     while not frames:
         data = answers.recv(1 << 20)
         if not data:

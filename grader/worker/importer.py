@@ -76,7 +76,7 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         vars(module)["__submitted__"] = path.name
         self.tell(name)
         try:
-            exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
+            exec(compile(source_of(path), str(path), "exec", dont_inherit=True), vars(module))
         except BaseException:
             if name in self.wanted or name == self.main:
                 raise
@@ -104,3 +104,14 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in list(sys.modules):
             if name.removeprefix(PACKAGE + ".") in self.names or name == PACKAGE:
                 del sys.modules[name]
+
+
+def source_of(path: Path) -> str:
+    """The text of a file, decoded as Python does (UTF-8 unless it declares otherwise). Raises SyntaxError."""
+    content = path.read_bytes()
+    try:
+        return importlib.util.decode_source(content)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        text = content.splitlines()[line - 1].decode("ascii", "replace")
+        raise SyntaxError(f"the codec can't decode it: {error.reason}", (str(path), line, 1, text)) from None

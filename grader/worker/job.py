@@ -107,6 +107,7 @@ class Job:
         self.importing = ""
         self.frames = 0
         self.bad = ""
+        self.finished = threading.Event()  # nothing of it runs any more
         self.begun = time.monotonic()
         self.clock: float | None = None  # when the limit in force began to count
         self.cpu_at_clock = 0.0

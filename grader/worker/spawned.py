@@ -98,5 +98,6 @@ def fingerprint() -> dict[str, Any]:
 
 def names_of(thing: ModuleType | type) -> int:
     """One number for all (name, object) pairs of a module or class; lazily imported submodules do not count."""
-    pairs = {n: id(v) for n, v in vars(thing).items() if not isinstance(v, ModuleType) and n not in ("__builtins__", "_")}
-    return hash(frozenset(pairs.items()))
+    skipped = ("__builtins__", "__warningregistry__", "_")
+    pairs = ((n, id(v)) for n, v in vars(thing).items() if not isinstance(v, ModuleType) and n not in skipped)
+    return hash(frozenset(pairs))

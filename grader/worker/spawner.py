@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -27,11 +28,9 @@ class Interpreter:
         self.ready = self.dead = self.busy = False
         self.job: Job | None = None
         self.stray = b""
-        group: dict[str, Any] = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # Ctrl-C in the terminal is for us
-            if sys.platform == "win32"
-            else {"start_new_session": True}
-        )
+        group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C in the terminal is for us
+        if sys.platform == "win32":
+            group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         self.process = subprocess.Popen(
             bootstrap(f"from grader.worker.spawned import main; main({what!r}, {list(preload)!r})"),
             stdin=subprocess.PIPE,
@@ -102,8 +101,9 @@ class SpawnServer:
             worker = self.take(job)
         except ServerFailed as error:
             job.end("lost", detail=str(error))
-            return
+            worker = None
         if worker is None:
+            job.finished.set()
             return
         clean = False
         try:
@@ -111,6 +111,7 @@ class SpawnServer:
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
         self.give_back(worker, clean)
+        job.finished.set()
 
     def take(self, job: Job) -> Interpreter | None:
         """An idle interpreter; one that has imported just what the job needs is waited for while it warms up."""
@@ -183,7 +184,9 @@ class SpawnServer:
             self.changed.notify_all()
 
     def cancel(self, job: Job) -> None:
+        """Stop a job, and wait until nothing of it runs any more."""
         job.end("cancelled")
+        job.finished.wait(GRACE)
 
     def close(self) -> None:
         with self.changed:
@@ -191,3 +194,4 @@ class SpawnServer:
             pool = list(self.pool)
         for worker in pool:
             worker.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
