@@ -1,0 +1,274 @@
+"""TODO 1 and 2: from picture files to batches of tensors. Tracer pictures tell what became of each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from grader.checks import check, fail
+from grader.checks.pixels import (
+    SHAPES,
+    GreyMap,
+    grey_map,
+    judge_each_image,
+    judge_map,
+    judge_transform,
+    same_at_each_place,
+)
+from grader.checks.served import NAMES, TITLES, Pass, Served
+from grader.checks.splits import judge_splits
+from grader.checks.tracers import TRANSPOSED, UNKNOWN, VIEWS, Array, draw
+
+SMALL = 1e-4  # differences below this part of a value's range are rounding
+
+
+@check("transform", part="data", todo=1, calls=("data.make_transform",))
+def test_transform(student: Any) -> None:
+    """make_transform turns a picture into a small float32 tensor"""
+    pictures = draw(student.rng("data.transform"), 6)
+    judge_transform(student.observe("data.transform", pictures=pictures), pictures)
+
+
+@check("batches", part="data", todo=2, calls=("data.make_loaders",))
+def test_batches(student: Any) -> None:
+    """The loaders give batches of pictures with their labels"""
+    served = Served(student)
+    judge_order(served)
+    for name in NAMES:
+        judge_kinds(served, name)
+    judge_batch_size(served)
+    for name in NAMES:
+        judge_view(served, name)
+    for name in NAMES:
+        judge_labels(served, name)
+
+
+@check("preparation", part="data", todo=2, calls=("data.make_loaders",))
+def test_preparation(student: Any) -> None:
+    """Every picture is prepared the same way, whichever loader it comes from"""
+    served = Served(student)
+    if all(follows_transform(served, name) for name in NAMES):
+        return  # then it is as good as make_transform, which has a check of its own
+    for name in NAMES:
+        judge_each_batch(served, name)
+    judge_steadiness(served)
+    judge_same_map(served)
+    judge_test_file_unused(served)
+
+
+@check("splits", part="data", todo=2, calls=("data.make_loaders",))
+def test_splits(student: Any) -> None:
+    """Training, validation and test pictures are kept apart, complete, and drawn from the seed"""
+    judge_splits(Served(student))
+
+
+@check("reshuffle", part="data", todo=2, calls=("data.make_loaders",))
+def test_reshuffle(student: Any) -> None:
+    """The training loader gives its pictures in a new order every epoch"""
+    served = Served(student)
+    first, second = served.read("train"), served.read("train", 1)
+    if len(first.ids) == len(second.ids) and (first.ids == second.ids).all() and first.known.mean() > 0.5:
+        in_file = bool((np.diff(first.ids) > 0).all())
+        order = "the order of the file" if in_file else "mixed once, and then always the same"
+        fail("train-not-reshuffled", order=order)
+    groups = [{frozenset(part.tolist()) for part in in_batches(p)} for p in (first, second)]
+    if len(groups[0]) > 2 and len(groups[0] & groups[1]) >= len(groups[0]) - 1:
+        fail("same-batches-every-epoch", same=len(groups[0] & groups[1]), batches=len(groups[0]))
+
+
+def in_batches(served: Pass) -> list[Array]:
+    return np.split(served.ids, np.cumsum(served.sizes)[:-1])
+
+
+# --- batches
+
+
+def judge_order(served: Served) -> None:
+    """Three loaders, but in another order than (train, val, test)?"""
+    tracers = served.tracers
+    only_test = {name: np.isin(served.read(name).ids, tracers.only_test_ids).mean() for name in NAMES}
+    from_test = [name for name in NAMES if only_test[name] > 0.5]
+    if len(from_test) == 1 and from_test != ["test"]:
+        fail("loaders-in-another-order", found=f"the test file comes from the {TITLES[from_test[0]]} loader")
+    train, val = served.read("train"), served.read("val")
+    swapped = len(val.ids) > len(train.ids) and not np.array_equal(val.ids, served.read("val", 1).ids)
+    if swapped and np.array_equal(train.ids, served.read("train", 1).ids):
+        sizes = f"the first loader has {len(train.ids)} pictures and the second, reshuffled one {len(val.ids)}"
+        fail("loaders-in-another-order", found=sizes)
+
+
+def judge_kinds(served: Served, name: str) -> None:
+    """Dtypes and shapes, except where they are as make_transform left them (a matter of TODO 1)."""
+    answer, key, where = served.answer, f"main_{name}_0", f"the {TITLES[name]} loader"
+    dtype = answer[f"{key}_images_kind"].removeprefix("Tensor ")
+    inherited = served.transform_finding
+    if dtype != "float32" and (inherited is None or inherited.id != "picture-dtype"):
+        fail("picture-dtype", todo=2, where=where, dtype=dtype)
+    shape = served.shape(key).removeprefix("B").removeprefix(" x ")
+    finding = SHAPES.get(shape, "picture-size")
+    if shape != "1 x 28 x 28" and (inherited is None or inherited.id != finding):
+        fail(finding, todo=2, where=where, shape=served.shape(key), expected="B x 1 x 28 x 28")
+    labels = answer[f"{key}_labels_shape"].removeprefix("B").removeprefix(" x ")
+    if labels == "10":
+        fail("labels-one-hot", loader=TITLES[name])
+    if labels:
+        fail("labels-shape", loader=TITLES[name], shape=answer[f"{key}_labels_shape"])
+    kind = answer[f"{key}_labels_kind"].removeprefix("Tensor ")
+    if kind != "int64":
+        fail("labels-dtype", loader=TITLES[name], dtype=kind)
+
+
+def judge_batch_size(served: Served) -> None:
+    asked = served.tracers.sizes["batch_size"]
+    sizes = served.read("train").sizes
+    if max(sizes) <= asked and sizes.count(asked) >= max(len(sizes) - 1, 1):
+        return  # one short batch, wherever it comes
+    full = max(sizes, key=sizes.count)
+    other = served.read("train", call="resized").sizes[0]
+    fail(
+        "batch-size-ignored",
+        asked=asked,
+        got=full,
+        other_asked=served.tracers.sizes["other_batch_size"],
+        other_got=other,
+    )
+
+
+def judge_view(served: Served, name: str) -> None:
+    view = served.read(name).match.common_view()
+    inherited = served.transform_finding
+    if view and (inherited is None or inherited.facts.get("how") != VIEWS[view]):
+        finding = "picture-transposed" if view == TRANSPOSED else "picture-turned"
+        fail(finding, todo=2, where=f"the {TITLES[name]} loader", how=VIEWS[view])
+
+
+def judge_labels(served: Served, name: str) -> None:
+    """Each recognised picture must come with the label its file gives it."""
+    seen = served.read(name)
+    if len(seen.labels) != len(seen.ids):
+        fail("labels-do-not-match", loader=TITLES[name], wrong=len(seen.labels), total=len(seen.ids))
+    known, truth = seen.known, served.tracers.labels.astype(np.int64)
+    got, right = seen.labels[known], truth[seen.ids[known]]
+    wrong = int((got != right).sum())
+    if not wrong:
+        return
+    if (got == right + 1).all():
+        fail("labels-from-one", loader=TITLES[name], low=got.min(), high=got.max())
+    if got.min() < 0 or got.max() > 9:
+        fail("labels-out-of-range", loader=TITLES[name], low=got.min(), high=got.max())
+    file = served.tracers.test_ids if name == "test" else served.tracers.train_ids
+    place = np.full(len(truth), -1)
+    place[file] = np.arange(len(file))
+    places = place[seen.ids[known]]
+    for shift in [s for n in range(1, 21) for s in (n, -n)]:
+        if (places >= 0).all() and (got == truth[file[(places + shift) % len(file)]]).all():
+            fail("labels-shifted", loader=TITLES[name], shift=abs(shift), wrong=wrong, total=len(got))
+    fail("labels-do-not-match", loader=TITLES[name], wrong=wrong, total=len(got))
+
+
+# --- preparation
+
+
+def follows_transform(served: Served, name: str) -> bool:
+    """Whether the loader's pictures are what make_transform gives for the same pictures, number by number."""
+    if served.transform is None or "outputs" not in served.transform:
+        return False
+    outputs = served.transform["outputs"]
+    seen, wanted = served.read(name), outputs[0]
+    if seen.match.unknown_share > 0.05 or changed_pictures(seen, served.read(name, 1))[0]:
+        return False  # a random change may spare the few pictures compared below
+    if outputs.shape[-1] != seen.images.shape[1] or np.abs(outputs[1:] - outputs[0]).max() > 0:
+        return False
+    rows = np.flatnonzero(np.isin(seen.ids, served.tracers.shared_ids))
+    if not len(rows):
+        return False
+    wanted = wanted[np.searchsorted(served.tracers.shared_ids, seen.ids[rows])]
+    return bool(np.abs(seen.images[rows] - wanted).max() <= SMALL * max(float(np.ptp(wanted)), 1e-6))
+
+
+def judge_each_batch(served: Served, name: str) -> None:
+    """One clean function inside each batch, another one in the next: scaled by the batch's own numbers."""
+    seen = served.read(name)
+    if seen.match.unknown_share > 0.05 or grey_map(seen.original[seen.known], seen.images[seen.known]).is_function:
+        return
+    maps = []
+    for rows in np.split(np.arange(len(seen.ids)), np.cumsum(seen.sizes)[:-1]):
+        rows = rows[seen.known[rows]]
+        if len(rows) > 1:
+            maps.append(grey_map(seen.original[rows], seen.images[rows]))
+    if len(maps) > 1 and all(m.is_function for m in maps):
+        fail("scaled-batch-by-batch", loader=TITLES[name], first=maps[0].white, second=maps[1].white)
+
+
+def judge_steadiness(served: Served) -> None:
+    """The same picture in two passes must be the same tensor."""
+    for name in ("test", "val", "train"):
+        first, second = served.read(name), served.read(name, 1)
+        changed, compared = changed_pictures(first, second)
+        if not changed and not (first.match.unknown_share > 0.05 and served.changing(name)):
+            continue
+        inherited = served.transform_finding
+        if inherited is not None and inherited.id == "transform-is-random":
+            served.blame_transform()
+        facts: dict[str, Any] = {
+            "loader": TITLES[name],
+            "changed": changed or "many",
+            "compared": compared or len(first.ids),
+        }
+        fail("training-is-augmented" if name == "train" else "evaluation-is-random", **facts)
+
+
+def changed_pictures(first: Pass, second: Pass) -> tuple[int, int]:
+    """How many pictures recognised in both passes are not the same tensor, and how many were compared."""
+    common, at_first, at_second = np.intersect1d(first.ids, second.ids, return_indices=True)
+    keep = common != UNKNOWN
+    a, b = first.images[at_first[keep]], second.images[at_second[keep]]
+    if not len(a):
+        return 0, 0
+    return int((np.abs(a - b).max(axis=1) > SMALL * max(float(np.ptp(a)), 1e-6)).sum()), len(a)
+
+
+def judge_same_map(served: Served) -> None:
+    """One increasing function of the grey value, the same in all three loaders."""
+    maps: dict[str, GreyMap] = {}
+    originals, images = [], []
+    for name in NAMES:
+        seen = served.read(name)
+        if not np.isfinite(seen.images).all():
+            fail("pixels-not-finite", todo=2, where=f"the {TITLES[name]} loader")
+        maps[name] = grey_map(seen.original[seen.known], seen.images[seen.known])
+        originals.append(seen.original[seen.known])
+        images.append(seen.images[seen.known])
+    if all(m.is_function for m in maps.values()):
+        judge_equal(served, maps)
+        return judge_map(maps["train"], "your loaders", todo=2)
+    if same_at_each_place(np.concatenate(originals), np.concatenate(images)):
+        return
+    for name, original, image in zip(NAMES, originals, images):
+        if not maps[name].is_function and not same_at_each_place(original, image):
+            judge_each_image(original[:40], image[:40], f"the {TITLES[name]} loader", todo=2)
+            fail("picture-changed", todo=2, where=f"the {TITLES[name]} loader")
+    fail("prepared-differently-at-each-place", loader=TITLES["test"])
+
+
+def judge_equal(served: Served, maps: dict[str, GreyMap]) -> None:
+    odd = [name for name in NAMES if max(maps[name].differs(maps[other]) for other in NAMES) > SMALL]
+    if not odd:
+        return
+    own = {name: served.read(name).images for name in NAMES}
+    if all(abs(own[name].mean()) < 0.05 and abs(own[name].std() - 1) < 0.05 for name in ("train", "test")):
+        fail("each-file-its-own-scale", train_white=maps["train"].white, test_white=maps["test"].white)
+    pairs = (("train", "val", "test"), ("val", "test", "train"), ("train", "test", "val"))
+    other, _, odd_one = next((p for p in pairs if maps[p[0]].differs(maps[p[1]]) <= SMALL), ("train", "", "test"))
+    facts: dict[str, Any] = {"black": maps[other].black, "white": maps[other].white}
+    facts |= {"odd_black": maps[odd_one].black, "odd_white": maps[odd_one].white}
+    fail("prepared-differently", loader=TITLES[other], odd=TITLES[odd_one], **facts)
+
+
+def judge_test_file_unused(served: Served) -> None:
+    """With another test file, the validation pictures must stay what they were."""
+    before, after = served.read("val"), served.read("val", call="retested")
+    changed, compared = changed_pictures(before, after)
+    if changed:
+        fail("scale-learnt-from-test", changed=changed, compared=compared)

@@ -1,0 +1,193 @@
+"""Numbers that loops would give, right or with a known mistake, recomputed in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Loss = Callable[[Array, Array], float]  # (scores (B, 10), labels (B,)) -> the loss of the batch
+SMOOTHING = 0.3  # label smoothing up to here is a design choice
+
+
+def log_softmax(scores: Array, axis: int = 1) -> Array:
+    shifted = scores - scores.max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def picked(values: Array, labels: Array) -> Array:
+    """values[i, labels[i]] for each i."""
+    return np.take_along_axis(values, np.asarray(labels)[:, None], axis=1)[:, 0]
+
+
+def cross_entropy(scores: Array, labels: Array) -> Array:
+    """One loss an image."""
+    return -picked(log_softmax(scores), labels)
+
+
+def spread(scores: Array) -> Array:
+    """What label smoothing mixes in: the cross-entropy with all ten classes at once, one an image."""
+    return -log_softmax(scores).mean(axis=1)
+
+
+def one_hot(labels: Array) -> Array:
+    return np.eye(10)[np.asarray(labels)]
+
+
+def sigmoid(values: Array) -> Array:
+    return 1 / (1 + np.exp(-values))
+
+
+def _binary(probabilities: Array, labels: Array) -> float:
+    hot, p = one_hot(labels), np.clip(probabilities, 1e-12, 1 - 1e-12)
+    return float(-(hot * np.log(p) + (1 - hot) * np.log(1 - p)).mean())
+
+
+def _mean_ce(scores: Array, labels: Array) -> float:
+    return float(cross_entropy(scores, labels).mean())
+
+
+def _softmax(scores: Array, axis: int = 1) -> Array:
+    return np.exp(log_softmax(scores, axis))
+
+
+def _margin(scores: Array, labels: Array) -> float:
+    gaps = np.maximum(0, 1 - picked(scores, labels)[:, None] + scores) * (1 - one_hot(labels))
+    return float((gaps.sum(axis=1) / 10).mean())
+
+
+# What a loss can be instead of cross-entropy: the finding it has, then how the batch's loss is computed.
+OTHER_LOSSES: list[tuple[str, Loss]] = [
+    ("softmax-before-loss", lambda s, y: _mean_ce(_softmax(s), y)),
+    ("nll-of-probabilities", lambda s, y: float(-picked(_softmax(s), y).mean())),
+    ("squared-error-loss", lambda s, y: float(((s - one_hot(y)) ** 2).mean())),
+    ("squared-error-loss", lambda s, y: float(((_softmax(s) - one_hot(y)) ** 2).mean())),
+    ("squared-error-loss", lambda s, y: float(((sigmoid(s) - one_hot(y)) ** 2).mean())),
+    ("squared-error-loss", lambda s, y: float(((s.argmax(axis=1) - y) ** 2).mean())),
+    ("binary-loss", lambda s, y: _binary(sigmoid(s), y)),
+    ("binary-loss", lambda s, y: _binary(_softmax(s), y)),
+    ("softmax-over-batch-in-loop", lambda s, y: _mean_ce(_softmax(s, 0), y)),
+    ("softmax-over-batch-in-loop", lambda s, y: float(-picked(log_softmax(s, 0), y).mean())),
+    ("squashed-before-loss", lambda s, y: _mean_ce(sigmoid(s), y)),
+    ("squashed-before-loss", lambda s, y: _mean_ce(np.tanh(s), y)),
+    ("squashed-before-loss", lambda s, y: _mean_ce(np.abs(s), y)),
+    ("margin-loss", _margin),
+]
+
+# Labels that are not those of the images.
+OTHER_LABELS: list[tuple[str, Callable[[Array, Array], Array]]] = [
+    ("labels-from-the-model", lambda s, y: s.argmax(axis=1)),
+    ("labels-changed", lambda s, y: (y + 1) % 10),
+    ("labels-changed", lambda s, y: (y - 1) % 10),
+    ("labels-changed", lambda s, y: 9 - y),
+    ("labels-changed", lambda s, y: np.roll(y, 1)),
+    ("labels-changed", lambda s, y: np.roll(y, -1)),
+    ("labels-changed", lambda s, y: y[::-1]),
+    ("labels-changed", lambda s, y: np.zeros_like(y)),
+]
+
+
+def gradient(loss: Loss, raw: Array, labels: Array) -> Array:
+    """d loss(log_softmax(raw)) / d raw by central differences: any loss will do, and batches are tiny."""
+    result, h = np.zeros_like(raw), 1e-5
+    for at in np.ndindex(*raw.shape):
+        up, down = raw.copy(), raw.copy()
+        up[at] += h
+        down[at] -= h
+        result[at] = (loss(log_softmax(up), labels) - loss(log_softmax(down), labels)) / (2 * h)
+    return result
+
+
+def fitted(target: Array, *columns: Array) -> tuple[Array, float]:
+    """Least squares: target = sum of factors * columns -> (factors, what is left as a share of target)."""
+    matrix = np.stack([np.ravel(c) for c in columns], axis=1)
+    scale = np.linalg.norm(matrix, axis=0)
+    scale[scale == 0] = 1
+    factors, *_ = np.linalg.lstsq(matrix / scale, np.ravel(target), rcond=None)
+    rest = np.linalg.norm(matrix / scale @ factors - np.ravel(target))
+    return factors / scale, float(rest / max(np.linalg.norm(target), 1e-300))
+
+
+def cosine(a: Array, b: Array) -> float:
+    return float(np.vdot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300))
+
+
+def batches_of(size: int, batch_size: int) -> list[Array]:
+    return [np.arange(at, min(at + batch_size, size)) for at in range(0, size, batch_size)]
+
+
+def averages(per_image: Array, batch_size: int) -> dict[str, float]:
+    """Every wrong way to average a loss over an epoch, by the id of its finding; the first that matches is named."""
+    parts = [per_image[b] for b in batches_of(len(per_image), batch_size)]
+    means = np.array([p.mean() for p in parts])
+    sizes = np.array([len(p) for p in parts])
+    total = len(per_image)
+    short = len(parts) - (1 if sizes[-1] < batch_size and len(parts) > 1 else 0)
+    return {
+        "mean-of-batch-means": float(means.mean()),
+        "batch-means-over-images": float(means.sum() / total),
+        "sum-of-batch-means": float(means.sum()),
+        "loss-summed": float(per_image.sum()),
+        "loss-of-last-batch": float(means[-1]),
+        "loss-of-first-batch": float(means[0]),
+        "loss-over-batches": float(per_image.sum() / len(parts)),
+        "last-batch-weighed-full": float(means.sum() * batch_size / total),
+        "last-batch-counted-full": float((means * sizes).sum() / (batch_size * len(parts))),
+        "loss-of-first-batch-over-all": float(parts[0].sum() / total),
+        "loss-of-last-batch-over-all": float(parts[-1].sum() / total),
+        "loss-without-last-batch": float((means * sizes)[:short].sum() / sizes[:short].sum()),
+        "loss-summed-twice": float((means * sizes * sizes).sum() / total),
+    }
+
+
+def accuracies(scores: Array, labels: Array, batch_size: int) -> dict[str, float]:
+    """Every wrong way to count right answers, by the id of its finding; the first that matches is named."""
+    parts = [(scores[b], labels[b]) for b in batches_of(len(labels), batch_size)]
+    total, count = len(labels), len(parts)
+    right = np.array([(s.argmax(axis=1) == y).sum() for s, y in parts], dtype=float)
+    sizes = np.array([len(y) for _, y in parts], dtype=float)
+    tables = np.array([(s.argmax(axis=1)[:, None] == y[None, :]).sum() for s, y in parts], dtype=float)
+    true = right.sum() / total
+    full = count - (1 if sizes[-1] < batch_size else 0)
+    along = sum(
+        float((s.argmax(axis=0)[: len(y)] == y[:10]).sum()) for s, y in parts if len(s) in (1, 10) or len(s) < 10
+    )
+    named = {
+        "accuracy-in-percent": 100 * true,
+        "mean-of-batch-accuracies": float((right / sizes).mean()),
+        "mean-of-batch-accuracies:percent": float(100 * (right / sizes).mean()),
+        "accuracy-is-a-count": right.sum(),
+        "right-answers-over-batches": right.sum() / count,
+        "last-batch-counted-as-full": right.sum() / (batch_size * count),
+        "sum-of-batch-accuracies": float((right / sizes).sum()),
+        "batch-accuracies-over-images": float((right / sizes).sum() / total),
+        "first-batch-only": right[0] / sizes[0],
+        "first-batch-only:over all": right[0] / total,
+        "last-batch-only": right[-1] / sizes[-1],
+        "last-batch-only:over all": right[-1] / total,
+        "last-batch-left-out": right[:full].sum() / max(sizes[:full].sum(), 1),
+        "last-batch-left-out:over all": right[:full].sum() / total,
+        "broadcast-comparison": tables.sum() / total,
+        "broadcast-comparison:mean": float((tables / sizes**2).mean()),
+        "broadcast-comparison:weighted": float((tables / sizes).sum() / total),
+        "argmax-over-batch": along / total,
+        "softmax-over-batch-in-evaluate": np.mean(
+            np.concatenate([_softmax(s, 0).argmax(axis=1) == y for s, y in parts])
+        ),
+        "largest-score-not-its-place": np.mean(scores.max(axis=1) == labels),
+        "largest-score-not-its-place:whole": np.mean(np.trunc(scores.max(axis=1)) == labels),
+        "smallest-score": np.mean(scores.argmin(axis=1) == labels),
+        "error-rate": 1 - true,
+        "error-rate:percent": 100 * (1 - true),
+        "classes-off-by-one": np.mean(scores.argmax(axis=1) + 1 == labels),
+        "classes-off-by-one:down": np.mean(scores.argmax(axis=1) - 1 == labels),
+        "accuracy-rounded-down": float(np.floor(true)),
+    }
+    return {name: float(value) for name, value in named.items()}
+
+
+def raw_loss(scores: Array, labels: Array) -> float:
+    """NLL of scores that were never turned into log-probabilities."""
+    return float(-picked(scores, labels).mean())

@@ -1,0 +1,199 @@
+"""The grader's own parts around the functions of train.py: models, an optimizer, an epoch, an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def own(values: Any, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor with memory of its own: what arrives here is read-only, and student code may change a batch in place."""
+    return (values if isinstance(values, torch.Tensor) else torch.from_numpy(values.copy())).to(dtype, copy=True)
+
+
+def loader_of(images: Any, labels: Any, batch_size: int) -> DataLoader[Any]:
+    """A genuine DataLoader in fixed order: student loops ask it for len(), .dataset and .batch_size."""
+    data = TensorDataset(own(images, torch.float32), own(labels, torch.int64))
+    return DataLoader(data, batch_size=int(batch_size))
+
+
+class Recorder:
+    """What happened, in order. Copying a model must not copy its recorder, or a trained copy would go unseen."""
+
+    def __init__(self) -> None:
+        self.original: nn.Module | None = None
+        self.events: list[str] = []
+        self.forwards: list[dict[str, Any]] = []
+        self.steps: list[dict[str, Any]] = []
+
+    def __deepcopy__(self, memo: Any) -> Recorder:
+        return self
+
+    def forward(self, model: nn.Module, scores: torch.Tensor, training: bool, images: torch.Tensor) -> None:
+        """Note one pass and, later, whether a gradient came back to its scores."""
+        seen = {
+            "training": training,
+            "graph": scores.requires_grad,
+            "gradient": False,
+            "original": model is self.original,
+            "images": images.detach().clone(),
+            "scores": scores.detach().clone(),
+        }
+        self.forwards.append(seen)
+        self.events.append("forward")
+        if scores.requires_grad:
+            scores.register_hook(lambda gradient: self._backward(seen, gradient))  # type: ignore[no-untyped-call]
+
+    def _backward(self, seen: dict[str, Any], gradient: torch.Tensor) -> None:
+        seen["gradient"] = True
+        seen["arrived"] = gradient.detach().clone()
+        self.events.append("backward")
+
+
+class GraderModel(nn.Module):
+    """Base of the stand-in networks. They give log-probabilities, for which NLL and cross-entropy loops agree."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__()
+        self.recorder = recorder
+        recorder.original = self
+        self.dropout = nn.Dropout(0.0)  # a child, because model.train() must reach the children
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("each stand-in defines its own")
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.reshape(len(images), -1)
+        scores = self.scores(pixels)
+        self.recorder.forward(self, scores, self.dropout.training, images)
+        return scores
+
+
+class Line(GraderModel):
+    """One layer, log_softmax((W + C) x): every gradient can be recomputed in numpy.
+
+    C is frozen and large, so that the scores differ although images and gradients are small (below any
+    clipping threshold). W is float64: a tiny update is still seen exactly.
+    """
+
+    def __init__(self, recorder: Recorder, weight: Any, frozen: Any):
+        super().__init__(recorder)
+        self.weight = nn.Parameter(own(weight, torch.float64))
+        self.frozen: torch.Tensor
+        self.register_buffer("frozen", own(frozen, torch.float64))
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        return F.log_softmax(pixels.double() @ (self.weight + self.frozen).T, dim=1).float()
+
+
+class Table(GraderModel):
+    """Its scores are looked up: pixel 0 of an image says which row. A network whose every answer is known."""
+
+    def __init__(self, recorder: Recorder, rows: Any):
+        super().__init__(recorder)
+        self.rows = nn.Parameter(own(rows, torch.float32))
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        wanted = pixels[:, 0].detach().double().nan_to_num().round().long()
+        return self.rows[wanted.clamp(0, len(self.rows) - 1)]
+
+
+class Tagged(GraderModel):
+    """Two layers; pixel 0 is the image's tag and takes no part in the scores."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__(recorder)
+        self.hidden = nn.Linear(28 * 28 - 1, 16)
+        self.output = nn.Linear(16, 10)
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        return F.log_softmax(self.output(torch.tanh(self.hidden(pixels[:, 1:]))), dim=1)
+
+
+class Tender(GraderModel):
+    """Dropout and BatchNorm: a network that suffers when it is evaluated in the wrong mode."""
+
+    def __init__(self, recorder: Recorder):
+        super().__init__(recorder)
+        self.hidden = nn.Linear(28 * 28, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.dropout = nn.Dropout(0.5)
+        self.output = nn.Linear(8, 10)
+
+    def scores(self, pixels: torch.Tensor) -> torch.Tensor:
+        return F.log_softmax(self.output(self.dropout(torch.relu(self.norm(self.hidden(pixels))))), dim=1)
+
+
+class RecordingSGD(torch.optim.SGD):
+    """Plain SGD that notes whether there was a gradient at each step."""
+
+    def __init__(self, recorder: Recorder, params: Any, lr: float, momentum: float = 0.0):
+        super().__init__(params, lr=lr, momentum=momentum)
+        self.recorder = recorder
+
+    def step(self, closure: Any = None) -> Any:
+        if closure is None:
+            self._note()
+            return super().step()
+
+        def watched() -> Any:
+            loss = closure()
+            self._note()
+            return loss
+
+        return super().step(watched)
+
+    def _note(self) -> None:
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        moving = any(g is not None and bool((g != 0).any()) for g in gradients)
+        self.recorder.events.append("step" if moving else "empty-step")
+
+
+class Foreign(Exception):
+    """A stand-in was called with something it cannot use: the student's functions have another signature."""
+
+
+def sort_out(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[nn.Module, Any, Any]:
+    """Find (model, loader, optimizer or None) among the arguments, in whatever order the student hands them over."""
+    given = [*args, *kwargs.values()]
+    models = [a for a in given if isinstance(a, nn.Module) and next(a.parameters(), None) is not None]
+    optimizers = [a for a in given if isinstance(a, torch.optim.Optimizer)]
+    loaders = [a for a in given if hasattr(a, "__iter__") and not isinstance(a, (str, nn.Module))]
+    if not models or not loaders:
+        raise Foreign("no model or no loader among the arguments")
+    return models[0], loaders[0], optimizers[0] if optimizers else None
+
+
+def train_one_epoch(*args: Any, **kwargs: Any) -> float:
+    """The grader's TODO 5, put in the place of the student's while `fit` is looked at."""
+    model, loader, optimizer = sort_out(args, kwargs)
+    if optimizer is None:
+        raise Foreign("no optimizer among the arguments")
+    model.train()
+    total, count = 0.0, 0
+    for images, labels in loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.item() * len(labels)
+        count += len(labels)
+    return total / max(count, 1)
+
+
+def evaluate(*args: Any, **kwargs: Any) -> tuple[float, float]:
+    """The grader's TODO 6, put in the place of the student's while `fit` is looked at."""
+    model, loader, _ = sort_out(args, kwargs)
+    model.eval()
+    total, right, count = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            scores = model(images)
+            total += F.cross_entropy(scores, labels).item() * len(labels)
+            right += int((scores.argmax(dim=1) == labels).sum())
+            count += len(labels)
+    return total / max(count, 1), right / max(count, 1)
