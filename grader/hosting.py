@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
+from rich.console import RenderableType
 from rich.live import Live
 
 from grader import reports
 from grader.checks import Check, all_checks
 from grader.digits import DigitsDamaged, load
 from grader.reports import terminal
-from grader.result import CheckResult, Result
+from grader.result import Result
 from grader.rubric import BadRubric, load_rubric
 from grader.run import Run, in_run_order, start_server, sweep_stale
-from grader.submission import FILES, NOTEBOOK, NoSubmission, read
+from grader.submission import NoSubmission, read
+from grader.worker.confine import NotConfined
 
 ROOT = Path(__file__).resolve().parents[1]
-STUB = re.compile(r'raise NotImplementedError\("TODO (\d+)')
 TROUBLE = 3  # exit status when a check ended as grader_error
 
 
@@ -33,30 +33,17 @@ def open_run(config: pytest.Config) -> Run:
     try:
         rubric = load_rubric()
         load()
-        path = Path(options.submission) if options.submission else default_submission()
+        path = Path(options.submission) if options.submission else ROOT / "assignment"
         submission = read(config.invocation_params.dir / path, int(rubric.limits["file_bytes"]))
     except (NoSubmission, BadRubric, DigitsDamaged) as error:
         raise pytest.UsageError(str(error)) from error
     if options.worker == "fork" and not sys.platform.startswith("linux"):
         raise pytest.UsageError("--worker=fork works on Linux only; leave it out.")
-    if options.isolation == "confined":
-        raise pytest.UsageError("--isolation=confined is not available here; leave it out to run in practice mode.")
-    server = start_server(options.worker)
+    try:
+        server = start_server(options.worker, isolation=options.isolation)
+    except NotConfined as error:
+        raise pytest.UsageError(f"{error} Leave --isolation=confined out to run in practice mode.") from error
     return Run(submission, server, rubric, seed=options.seed)
-
-
-def default_submission() -> Path:
-    """assignment/, or the notebook in it when the files are untouched and the notebook is not."""
-    folder = ROOT / "assignment"
-    notebook = folder / NOTEBOOK
-    if notebook.is_file():
-        files = "".join((folder / f).read_text("utf-8", "replace") for f in FILES if (folder / f).is_file())
-        # in the notebook's JSON the quotes are escaped
-        cells = notebook.read_text("utf-8", "replace").replace('\\"', '"')
-        in_files, in_cells = set(STUB.findall(files)), set(STUB.findall(cells))
-        if len(in_files) == 7 and len(in_cells) < 7:
-            return notebook
-    return folder
 
 
 class Host:
@@ -159,12 +146,17 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             own = [check for check in self.host.checks if check.part == part]
             if own and all(check.id in done for check in own):
                 self.told.add(part)
-                self.say(part, [done[check.id] for check in own])
+                self.console.print(f"checked: {part}", style="dim")
 
-    def say(self, part: str, results: Sequence[CheckResult]) -> None:
-        """Not a terminal: one plain line when a part is done."""
-        passed = sum(result.status == "passed" for result in results)
-        self.console.print(f"{part}: {passed} of {len(results)} checks pass", style="dim")
+    def show(self, report: RenderableType) -> None:
+        """Print the report; where it goes to a file or a log, without the spaces that fill up a line."""
+        if self.console.is_terminal:
+            self.console.print(report, markup=False)
+            return
+        with self.console.capture() as captured:
+            self.console.print(report, markup=False)
+        for line in captured.get().splitlines():
+            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self.live is not None:
@@ -203,7 +195,7 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
         self.summary_errors()
         result = self.host.result
         if result is not None:
-            self.console.print(terminal.report(result, self.config.option.all_hints), markup=False)
+            self.show(terminal.report(result, self.config.option.all_hints))
             if self.config.option.report:
                 self.console.print(f"Reports are in {self.config.option.report}", style="dim", markup=False)
             self.console.print(f"The same digits again: --seed={result.seed}", style="dim")

@@ -9,6 +9,7 @@ from typing import Any
 
 from grader.checks import Check, Finding
 from grader.probes import Raised
+from grader.submission import FILES
 from grader.text import one_line
 from grader.worker.job import Outcome
 
@@ -55,6 +56,8 @@ def finding_of(check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
     if kind in ("memory", "output", "protocol"):
         named = {"memory": "out-of-memory", "output": "too-much-output", "protocol": "answer-malformed"}[kind]
         return "crashed", Finding(named, facts | {"detail": outcome.detail})
+    if kind == "refused":
+        return "grader_error", Finding("grader-broken", {"detail": one_line(str(outcome.values.get("why")))})
     if kind == "died":
         return "crashed", died(outcome, facts)
     return "grader_error", Finding("grader-broken", {"detail": one_line(f"{kind} {outcome.detail}")})
@@ -86,7 +89,7 @@ def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
     if error.frames:
         facts["file"] = one_line(str(error.frames[-1]["file"]), 60)
     if error.type in ("SyntaxError", "IndentationError", "TabError"):
-        if "can't decode" in message or "null bytes" in message or "encoding problem" in message:
+        if "can't decode" in message or "null bytes" in message or "encoding" in message:
             return "crashed", Finding("not-utf8", facts)
         return "crashed", Finding("syntax-error", facts | {"detail": message})
     if error.type == "SystemExit":
@@ -114,6 +117,41 @@ def where(error: Raised) -> str:
     frame = error.frames[-1]
     inside = f", in {frame['function']}" if frame["function"] and not frame["function"].startswith("<") else ""
     return one_line(f"{frame['file']}, line {frame['line']}{inside}: {frame['text']}", 240)
+
+
+def frames_of(error: Raised | None) -> tuple[dict[str, Any], ...]:
+    """The student's own lines an exception went through, fit to be shown; only files that are handed in."""
+    if error is None:
+        return ()
+    return tuple(
+        {
+            "file": frame["file"],
+            "line": min(max(frame["line"], 0), 1_000_000),
+            "function": one_line(frame["function"], 100),
+            "text": one_line(frame["text"], 200),
+        }
+        for frame in error.frames[-8:]
+        if frame["file"] in FILES
+    )
+
+
+def definition(file: str, function: str, content: bytes) -> tuple[dict[str, Any], ...]:
+    """Where a function of the contract begins, as one frame; () when the file has no such line.
+
+    function: "fit", or "DigitClassifier.forward" (the line of the method after the line of its class). Found by
+    pattern, not by parsing: whatever the file is, this process must survive it.
+    """
+    lines, start = content.decode("utf-8", "replace").splitlines(), 0
+    for name in function.split("."):
+        pattern = re.compile(rf"\s*(?:async\s+def|def|class)\s+{re.escape(name)}\b")
+        found = next((i for i in range(start, len(lines)) if pattern.match(lines[i])), None)
+        if found is None:
+            break
+        start = found + 1
+    if start == 0:
+        return ()
+    text = one_line(lines[start - 1], 200)
+    return ({"file": file, "line": start, "function": function.split(".")[-1], "text": text},)
 
 
 def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:

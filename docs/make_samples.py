@@ -1,0 +1,68 @@
+"""Makes the sample outputs in the handout and the README from real runs:  python docs/make_samples.py
+
+Writes templates/samples/fresh.txt and halfway.txt and docs/terminal.svg; then run `python -m grader build`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+from grader.batch import corpus  # noqa: E402
+from grader.reports import terminal  # noqa: E402
+from grader.result import Result, write_text  # noqa: E402
+from grader.run import Server, grade, start_server  # noqa: E402
+from grader.submission import read  # noqa: E402
+
+FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # the picture must not fetch a font from anywhere
+
+
+def graded(server: Server, files: dict[str, str], seed: int = 2026) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return grade(read(Path(folder), 64_000, "work"), server, seed=seed)
+
+
+def plain(report: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=92, highlight=False, color_system=None)
+    console.print(report, markup=False)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().strip("\n").splitlines()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def picture(report: RenderableType, title: str) -> str:
+    console = Console(file=io.StringIO(), width=92, highlight=False, record=True, force_terminal=True)
+    console.print(report, markup=False)
+    return FONT.sub("", console.export_svg(title=title))
+
+
+def main() -> None:
+    skeleton = {name: (ROOT / "assignment" / name).read_text(encoding="utf-8") for name in corpus.SUBMITTED}
+    done = corpus.reference()
+    halfway = done | {"train.py": skeleton["train.py"]}
+    halfway["model.py"] = halfway["model.py"].replace("self.output(x)  #", "self.output(x).softmax(dim=1)  #")
+    wrong = dict(done)
+    wrong["train.py"] = wrong["train.py"].replace("        optimizer.zero_grad()\n", "")
+    server = start_server()
+    try:
+        samples = ROOT / "templates" / "samples"
+        write_text(samples / "fresh.txt", plain(terminal.report(graded(server, skeleton))))
+        write_text(samples / "halfway.txt", plain(terminal.report(graded(server, halfway))))
+        report = terminal.report(graded(server, wrong))
+        write_text(ROOT / "docs" / "terminal.svg", picture(report, "pytest grader/"))
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main()
