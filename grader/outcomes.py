@@ -101,7 +101,7 @@ def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
         return "crashed", Finding("import-fails", facts)
     if error.type == "MemoryError":
         return "crashed", Finding("out-of-memory", facts)
-    if "CUDA" in message or "cuda" in message and error.type in ("RuntimeError", "AssertionError"):
+    if re.search("CUDA|NVIDIA", message) or ("cuda" in message and error.type in ("RuntimeError", "AssertionError")):
         return "crashed", Finding("needs-cuda", facts)
     if not error.frames:
         if error.type == "TypeError" and SIGNATURE.search(message):

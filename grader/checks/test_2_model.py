@@ -46,6 +46,8 @@ def judge_registered(student: Any) -> None:
     rng = student.rng("registered")
     seen = student.observe("model.transplant", images=pictures(rng, BATCH), labels=rng.integers(0, CLASSES, BATCH))
     original, copy = scores_of(student, seen, "original", "copy")
+    if not np.isfinite(original).all():  # nan is never equal to nan, so nothing could be compared
+        fail("scores-not-finite")
     # a network that remembers earlier calls is another check's business; its copies differ anyway
     remembers = not (np.array_equal(seen["once"], seen["again"]) and np.array_equal(original, seen["original_again"]))
     same = remembers or close(copy, original)
@@ -133,11 +135,15 @@ def observe_response(student: Any) -> Any:
 
 def states(student: Any, seen: Any, kind: str) -> Iterator[Any]:
     """The scores of every state that came out finite, from the fresh network to the one with the largest weights."""
-    scores_of(student, seen)
+    scores_of(student, seen, f"{kind}_start")  # always there: an answer without it is none of the probe's
+    finite = False
     for name in ("start", "stepped", "bright", *(f"grown_{i}" for i in range(len(FACTORS)))):
         values = seen.get(f"{kind}_{name}")
         if values is not None and np.isfinite(values).all():
+            finite = True
             yield values.astype(np.float64)
+    if not finite:
+        fail("scores-not-finite")
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
