@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from grader.checks import all_checks
+from grader.checks import PARTS, all_checks
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,7 +17,9 @@ else:
     import tomli as tomllib
 
 HERE = Path(__file__).resolve().parent
-LIMITS = ("import_seconds", "check_seconds", "accuracy_seconds", "run_seconds", "output_bytes", "file_bytes")
+LIMITS = ("import_seconds", "check_seconds", "accuracy_seconds", "run_seconds", "output_bytes", "file_bytes",
+          "memory_bytes")  # fmt: skip
+VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 HINT_FIELDS = ("title", "seen", "cause", "look", "question", "why")
 
 
@@ -38,6 +40,7 @@ class Rubric:
     points: Mapping[str, int]
     tiers: tuple[Tier, ...]
     limits: Mapping[str, float]
+    visibility: Mapping[str, str] = field(default_factory=dict)  # of checks and parts on Gradescope; "default" too
 
     @property
     def total(self) -> int:
@@ -91,14 +94,24 @@ def load_rubric(path: Path = HERE / "rubric.toml") -> Rubric:
         raise BadRubric(f"{path}: the highest tier must earn the points of test-accuracy, {points['test-accuracy']}.")
     if any(value <= 0 for value in limits.values()):
         raise BadRubric(f"{path}: [limits] are numbers above 0.")
-    return Rubric({i: points[i] for i in ids}, tiers, limits)
+    return Rubric({i: points[i] for i in ids}, tiers, limits, visibility_in(raw, path))
+
+
+def visibility_in(raw: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """The optional table [visibility]: {check id, part or "default": one of VISIBILITIES}. Raises BadRubric."""
+    visibility = raw.get("visibility", {})
+    known = {"default", *PARTS, *(check.id for check in all_checks())}
+    for name, value in visibility.items():
+        if name not in known:
+            raise BadRubric(f"{path}: [visibility] has an unknown {name}; use a check, a part, or default.")
+        if value not in VISIBILITIES:
+            raise BadRubric(f"{path}: [visibility] {name} is one of {', '.join(VISIBILITIES)}.")
+    return dict(visibility)
 
 
 def load_hints(path: Path = HERE / "hints.toml") -> dict[str, Hint]:
     """{finding id: hint}. Raises BadRubric."""
-    raw = load_toml(path) if path.exists() else {}
-    for part in sorted(path.parent.glob("hints.*.toml")):
-        raw |= load_toml(part)
+    raw = load_toml(path)
     hints = {}
     for finding, texts in raw.items():
         if not isinstance(texts, dict) or set(texts) != set(HINT_FIELDS):

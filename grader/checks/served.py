@@ -76,9 +76,9 @@ class Served:
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
     def __init__(self, student: Any):
-        self.tracers, arguments = tracers_of(student)
+        self.tracers, arguments = student.once("data.tracers", lambda: tracers_of(student))
         self.answer = student.observe("data.loaders", **arguments)
-        self.passes: dict[str, Pass] = {}
+        self.passes: dict[str, Pass] = student.once("data.passes", dict)
         self.require_loaders("main")
         for name in NAMES:
             self.require_batches(f"main_{name}_0", TITLES[name])
