@@ -11,14 +11,25 @@ from collections.abc import Sequence
 # command -> the module that has add_arguments(parser) and run(args) -> exit status; a student's copy lacks some
 COMMANDS = {
     "build": ("grader.authoring.build", "make assignment/ from solution/ and templates/"),
+    "release": ("grader.authoring.release", "make a student repository, or what a grading service wants"),
+    "publish": ("grader.publish", "hand a finished run over to GitHub, Classroom 50 or Gradescope"),
+    "selftest": ("grader.batch.selftest", "grade correct and wrong solutions, and judge the grader by them"),
+    "calibrate": ("grader.batch.calibrate", "measure which test accuracy may be asked for"),
 }
+
+
+def is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its room is here
+        return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m grader", description="Students run `pytest grader/` instead.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, purpose) in COMMANDS.items():
-        if importlib.util.find_spec(module) is None:
+        if not is_here(module):
             continue
         sub = commands.add_parser(name, help=purpose, description=purpose)
         importlib.import_module(module).add_arguments(sub)

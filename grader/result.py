@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 SCHEMA = "grader/score/v1"
+FRAME_LIMIT = 20
 STATUSES = ("passed", "failed", "todo", "blocked", "timeout", "crashed", "grader_error")
 
 
@@ -35,6 +36,7 @@ class CheckResult:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
+    frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Result:
     seconds: float
     seed: int
     submission: Mapping[str, Any]  # name, digest, notes
-    grader: Mapping[str, Any]  # version, digest, isolation, worker
+    grader: Mapping[str, Any]  # version, digest, isolation, measures, worker
     checks: tuple[CheckResult, ...]
     training: Mapping[str, list[float]] | None = None
     accuracy: Mapping[str, Any] | None = None  # test, floor, tiers
@@ -97,7 +99,7 @@ class Result:
             "score": self.score,
             "max_score": self.max_score,
             "parts": self.parts,
-            "checks": [asdict(check) for check in self.checks],
+            "checks": [asdict(check) | {"frames": [dict(f) for f in check.frames]} for check in self.checks],
             "training": None if self.training is None else dict(self.training),
             "accuracy": None if self.accuracy is None else dict(self.accuracy),
             "confusion": self.confusion,
@@ -121,9 +123,9 @@ class Result:
                 submission=expect(raw, "submission", dict),
                 grader=expect(raw, "grader", dict),
                 checks=checks,
-                training=raw.get("training"),
-                accuracy=raw.get("accuracy"),
-                confusion=raw.get("confusion"),
+                training=curves_from_json(raw.get("training")),
+                accuracy=accuracy_from_json(raw.get("accuracy")),
+                confusion=confusion_from_json(raw.get("confusion")),
                 prints=expect(raw, "prints", str),
             )
         except (KeyError, TypeError) as error:
@@ -139,6 +141,44 @@ def expect(raw: dict[str, Any], key: str, kind: Any) -> Any:
     return raw[key]
 
 
+def curves_from_json(raw: Any) -> Mapping[str, list[float]] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != {"train_loss", "val_loss", "val_accuracy"}:
+        raise BadScore("training in score.json is of the wrong kind")
+    if not all(isinstance(values, list) and all(map(is_number, values)) for values in raw.values()):
+        raise BadScore("training in score.json holds something else than numbers")
+    return raw
+
+
+def accuracy_from_json(raw: Any) -> Mapping[str, Any] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != {"test", "floor", "tiers"} or not isinstance(raw["tiers"], list):
+        raise BadScore("accuracy in score.json is of the wrong kind")
+    for tier in raw["tiers"]:
+        if not isinstance(tier, dict) or set(tier) != {"at", "points"} or not all(map(is_number, tier.values())):
+            raise BadScore("a tier in score.json is of the wrong kind")
+    if not all(is_number(raw[key]) and 0 <= raw[key] <= 1 for key in ("test", "floor")):
+        raise BadScore("accuracy in score.json is out of range")
+    return raw
+
+
+def confusion_from_json(raw: Any) -> list[list[int]] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or len(raw) != 10 or not all(isinstance(row, list) and len(row) == 10 for row in raw):
+        raise BadScore("confusion in score.json is not 10 by 10")
+    if not all(type(count) is int and count >= 0 for row in raw for count in row):
+        raise BadScore("confusion in score.json holds something else than counts")
+    return raw
+
+
+def is_number(value: Any) -> bool:
+    """A finite number: JSON as Python reads it also has nan and infinity."""
+    return type(value) in (int, float) and abs(value) < float("inf")
+
+
 def check_from_json(raw: Any) -> CheckResult:
     if not isinstance(raw, dict):
         raise BadScore("a check in score.json is of the wrong kind")
@@ -149,7 +189,22 @@ def check_from_json(raw: Any) -> CheckResult:
         raise BadScore("a check in score.json has an unknown status or finding")
     if not 0 <= numbers["score"] <= numbers["max_score"]:
         raise BadScore("a check in score.json has more points than it can have")
-    return CheckResult(**texts, **numbers, finding=finding, seconds=float(expect(raw, "seconds", (int, float))))
+    seconds = float(expect(raw, "seconds", (int, float)))
+    return CheckResult(**texts, **numbers, finding=finding, seconds=seconds, frames=frames_from_json(raw))
+
+
+def frames_from_json(raw: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The student's own lines; a score.json without them is from before they were kept."""
+    frames = raw.get("frames", [])
+    if not isinstance(frames, list) or len(frames) > FRAME_LIMIT:
+        raise BadScore("frames in score.json are of the wrong kind")
+    for frame in frames:
+        if not isinstance(frame, dict) or set(frame) != {"file", "line", "function", "text"}:
+            raise BadScore("a frame in score.json is of the wrong kind")
+        texts = [expect(frame, key, str) for key in ("file", "function", "text")]
+        if expect(frame, "line", int) < 0 or max(map(len, texts)) > 1000:
+            raise BadScore("a frame in score.json is out of range")
+    return tuple(frames)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,16 +26,21 @@ import numpy as np
 
 from grader import __version__
 from grader import digits as run_digits
-from grader.checks import Check, Failed, Finding, all_checks
-from grader.outcomes import NotSeen, ProtocolBroken, finding_of
+from grader.checks import TODOS, Check, Failed, Finding, all_checks
+from grader.outcomes import NotSeen, ProtocolBroken, definition, finding_of, frames_of
+from grader.probes import Raised
 from grader.result import CheckResult, Result
 from grader.rubric import Hint, Rubric, load_hints, load_rubric
 from grader.submission import GIVEN, Submission
 from grader.text import clean
+from grader.worker.confine import NotConfined, missing
 from grader.worker.job import Job, Limits, Outcome, Request
+from grader.worker.limits import PR_SET_DUMPABLE, prctl
 
 RUN_ORDER = ("model", "training", "data", "accuracy")  # what needs the least imported first, the longest last
 PROBES = "grader.probes"
+# What comes of an answer of another shape than a probe gives: somebody else than the probe wrote it
+ODD_ANSWER = (TypeError, AttributeError, IndexError, KeyError, ValueError)
 FOLDER_PREFIX = "grader-run-"
 PRELOAD = ("grader.probes.model",)
 ACCURACY_PROBE = "accuracy.train_and_score"
@@ -49,23 +54,37 @@ class Server(Protocol):
 
     kind: str
 
+    @property
+    def isolation(self) -> str: ...
+    def measures(self) -> tuple[str, ...]: ...
     def submit(self, request: Request, on_progress: OnProgress | None = None) -> Job: ...
     def cancel(self, job: Job) -> None: ...
     def close(self) -> None: ...
 
 
-def start_server(kind: str | None = None, home: Path | None = None) -> Server:
-    """A warm server: "fork" on Linux, "spawn" elsewhere and on request."""
+def start_server(kind: str | None = None, home: Path | None = None, isolation: str | None = None) -> Server:
+    """A warm server: "fork" on Linux, "spawn" elsewhere and on request.
+
+    isolation: "confined" to have that tier or raise NotConfined, "practice" for resource limits only, None for what
+    the system offers.
+    """
+    prctl(PR_SET_DUMPABLE, 0)  # the judging process holds the labels: no other process of this user looks into it
     home = home or private_folder()
     if kind is None:
         kind = "fork" if sys.platform.startswith("linux") else "spawn"
     if kind == "fork":
         from grader.worker.forked import ForkServer
 
-        return ForkServer(home, PRELOAD)
-    from grader.worker.spawner import SpawnServer
+        server: Server = ForkServer(home, PRELOAD, isolation)
+    else:
+        from grader.worker.spawner import SpawnServer
 
-    return SpawnServer(home, PRELOAD)
+        server = SpawnServer(home, PRELOAD)
+    if isolation == "confined" and server.isolation != "confined":
+        lacking = ", ".join(missing(server.measures())) if kind == "fork" else "it needs --worker=fork"
+        server.close()
+        raise NotConfined(f"The isolation tier confined cannot be had here ({lacking}).")
+    return server
 
 
 class Answer(dict[str, Any]):
@@ -95,6 +114,7 @@ class Student:
 
     def __init__(self, run: Run, check: Check):
         self._run, self._check = run, check
+        self.answered = False
 
     @property
     def rubric(self) -> Rubric:
@@ -106,6 +126,7 @@ class Student:
         self._run.prints[self._check.id] = outcome.prints
         if outcome.kind != "answer":
             raise NotSeen(outcome)
+        self.answered = True
         return Answer(outcome, self._check)
 
     def rng(self, name: str) -> np.random.Generator:
@@ -129,6 +150,12 @@ class Student:
     def secret_root(self) -> str:
         shown = self.secret_digits.shown
         return self.digits(shown.train_images, shown.train_labels, shown.test_images, shown.test_labels)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once a run: for inputs and readings that several checks share."""
+        if name not in self._run.memory:
+            self._run.memory[name] = make()
+        return self._run.memory[name]
 
     def record(self, **found: Any) -> None:
         """Leave training=, accuracy=, confusion= for the result, or evidence={name: array}."""
@@ -159,6 +186,7 @@ class Run:
         (self.folder / "home").mkdir()
         self.results: dict[str, CheckResult] = {}
         self.recorded: dict[str, Any] = {}
+        self.memory: dict[str, Any] = {}
         self.prints: dict[str, str] = {}
         self.jobs: dict[str, Job] = {}
         self.broken_files: dict[str, NotSeen] = {}  # file -> how its import ended
@@ -197,6 +225,7 @@ class Run:
             if problem := self.submission.problems.get(f"{module}.py"):
                 raise NotSeen(Outcome("file", detail=problem, importing=module))
         known = [self.broken_files.get(m) for m in modules_of(probe)[:1]] + [self.fatal.get(c) for c in check.calls]
+        known += [e for m in modules_of(probe)[1:] if (e := self.broken_files.get(m)) and is_fatal(e.outcome)]
         for earlier in filter(None, known):
             raise NotSeen(earlier.outcome, blocked=True)
         job = self.request(check, probe, arguments)
@@ -219,6 +248,7 @@ class Run:
                 stage=str(self.folder / "stage"),
                 home=str(home),
                 seed=self.training_seed,
+                reads=tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder))),
                 arguments=dict(arguments),
                 stand_ins=tuple(self.broken_files),
                 given=GIVEN,
@@ -226,10 +256,21 @@ class Run:
                     limits["import_seconds"],
                     limits["accuracy_seconds" if long else "check_seconds"],
                     int(limits["output_bytes"]),
+                    int(limits["memory_bytes"]),
                 ),
             )
             self.jobs[key] = self.server.submit(request, self.on_progress if long else None)
         return self.jobs[key]
+
+    @property
+    def measures(self) -> list[str]:
+        """What confined every child of this run that ran student code."""
+        told = [set(job.measures) for job in self.jobs.values() if job.measures is not None]
+        return sorted(set.intersection(*told) if told else self.server.measures())
+
+    @property
+    def isolation(self) -> str:
+        return "practice" if self.server.isolation == "practice" or missing(self.measures) else "confined"
 
     @property
     def training_seed(self) -> int:
@@ -242,15 +283,17 @@ class Run:
     def check(self, check: Check) -> CheckResult:
         """Run one check. Only our own fault ends as grader_error; nothing is raised for the student's."""
         start = time.monotonic()
-        status, finding = "passed", None
+        status, finding, raised = "passed", None, None
+        student = Student(self, check)
         try:
             if check.part == "accuracy" and self.beginning is not None:
                 self.beginning.join()
-            check.function(Student(self, check))
+            check.function(student)
         except Failed as failed:
             status, finding = "failed", failed.finding
         except NotSeen as ending:
             status, finding = self.judge(check, ending)
+            raised = ending.outcome.raised
         except ProtocolBroken as error:
             status, finding = "crashed", Finding("answer-malformed", {"detail": str(error)})
         except (KeyboardInterrupt, SystemExit):
@@ -258,9 +301,13 @@ class Run:
         except run_digits.DigitsDamaged as error:
             status, finding = "grader_error", Finding("grader-broken", {"detail": str(error)})
         except Exception as error:
-            status = "grader_error"
-            finding = Finding("grader-broken", {"detail": f"{type(error).__name__}: {error}"})
-        result = self.result_of(check, status, finding, time.monotonic() - start)
+            if student.answered and isinstance(error, ODD_ANSWER):
+                detail = f"it could not be read: {type(error).__name__}"
+                status, finding = "crashed", Finding("answer-malformed", {"detail": detail})
+            else:
+                status = "grader_error"
+                finding = Finding("grader-broken", {"detail": f"{type(error).__name__}: {error}"})
+        result = self.result_of(check, status, finding, time.monotonic() - start, raised)
         self.results[check.id] = result
         return result
 
@@ -271,12 +318,30 @@ class Run:
         if not ending.blocked:
             if outcome.importing and outcome.kind != "file":
                 self.broken_files.setdefault(outcome.importing, ending)
-            if outcome.kind in ("timeout", "memory", "output", "died") and not outcome.importing:
-                for name in check.calls:
-                    self.fatal.setdefault(name, ending)
+            if is_fatal(outcome):
+                if not outcome.importing:
+                    for name in check.calls:
+                        self.fatal.setdefault(name, ending)
+                self.give_up_training()
         return status, finding
 
-    def result_of(self, check: Check, status: str, finding: Finding | None, seconds: float) -> CheckResult:
+    def give_up_training(self) -> None:
+        """Stop the accuracy check's child when it is bound to run into what has just ended another one."""
+        if self.beginning is not None:
+            self.beginning.join()
+        for job in self.jobs.values():
+            if job.request.probe != f"{PROBES}.{ACCURACY_PROBE.replace('.', ':')}" or job.outcome is not None:
+                continue
+            calls = next(check.calls for check in all_checks() if check.part == "accuracy")
+            if any(name in self.fatal for name in calls) or any(
+                (ending := self.broken_files.get(module)) and is_fatal(ending.outcome)
+                for module in modules_of(ACCURACY_PROBE)
+            ):
+                self.server.cancel(job)
+
+    def result_of(
+        self, check: Check, status: str, finding: Finding | None, seconds: float, raised: Raised | None = None
+    ) -> CheckResult:
         points = self.rubric.points[check.id]
         score = points if status == "passed" else 0
         message = hint = ""
@@ -301,7 +366,17 @@ class Run:
             message=clean(message),
             hint=clean(hint),
             seconds=round(seconds, 3),
+            frames=self.frames(todo, raised) if status not in ("passed", "grader_error") else (),
         )
+
+    def frames(self, todo: int, raised: Raised | None) -> tuple[dict[str, Any], ...]:
+        """The student's own lines behind a finding: those an error went through, or where the TODO's function is."""
+        file, function = TODOS.get(todo, ("", ""))
+        found = frames_of(raised) or definition(file, function, self.submission.files.get(file, b""))
+        if self.submission.path.suffix != ".ipynb":
+            return found
+        # cells have no line numbers that anything could point at
+        return tuple(frame | {"file": self.submission.path.name, "line": 0} for frame in found[-1:])
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -329,7 +404,8 @@ class Run:
             grader={
                 "version": __version__,
                 "digest": grader_digest(),
-                "isolation": "practice",
+                "isolation": self.isolation,
+                "measures": self.measures,
                 "worker": self.server.kind,
             },
             checks=tuple(done),
@@ -369,6 +445,12 @@ def grade(
         return run.result(checks)
     finally:
         run.close()
+
+
+def is_fatal(outcome: Outcome) -> bool:
+    """Whether it cost a child: what ended this way is not tried again."""
+    out_of_memory = outcome.raised is not None and outcome.raised.type == "MemoryError"
+    return outcome.kind in ("timeout", "memory", "output", "died", "protocol") or out_of_memory
 
 
 def sweep_stale() -> None:
@@ -429,7 +511,7 @@ def grader_digest() -> str:
     """SHA-256 over the grader's own files: which grader gave this score."""
     total = hashlib.sha256()
     folder = Path(__file__).resolve().parent
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml", ".json")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".toml", ".json", ".j2")):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
         total.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return "sha256:" + total.hexdigest()

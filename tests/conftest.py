@@ -15,6 +15,14 @@ from grader.run import Server, grade, start_server
 from grader.submission import read
 
 Grade = Callable[..., Result]
+LONG = ("corpus", "attacks")  # markers of long runs: only when asked for with -m
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.option.markexpr:
+        long = [item for item in items if any(item.get_closest_marker(name) for name in LONG)]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +63,30 @@ def graded(server: Server, tmp_path: Path) -> Grade:
         return grade(submission, options.pop("server", server), rubric, **({"seed": 1} | options))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """Results of real runs that reports are tested with: the reference, a skeleton, and one fault in each part."""
+    from grader.batch import corpus
+
+    def of(folder: str, name: str) -> dict[str, str]:
+        return corpus.source_of(corpus.load(corpus.ROOT / "tests" / folder / f"{name}.toml"))
+
+    short = corpus.reference()
+    short["train.py"] = short["train.py"].replace("epochs=5, lr=0.05", "epochs=1, lr=0.004")
+    submissions: dict[str, tuple[dict[str, str], list[str] | None]] = {
+        "reference": (corpus.reference(), None),
+        "skeleton": ({n: (corpus.ROOT / "assignment" / n).read_text("utf-8") for n in corpus.SUBMITTED}, None),
+        "data": (of("chaffs", "no-scaling"), ["data", "model"]),
+        "model": (of("chaffs", "softmax-output"), ["model"]),
+        "training": (of("broken", "half-done"), ["training"]),
+        "accuracy": (short, None),
+    }
+    results = {}
+    for name, (files, parts) in submissions.items():
+        folder = tmp_path_factory.mktemp(name)
+        for file, text in files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        results[name] = grade(read(folder, 64_000), server, seed=1, parts=parts)
+    return results

@@ -92,7 +92,9 @@ def test_the_students_own_line_is_shown_and_none_of_ours(graded):
 
 def test_prints_are_kept_and_capped(graded):
     files = corpus.reference()
-    files["model.py"] = files["model.py"].replace("        x = self.flatten(images)", "        print('seen', images.shape)\n        raise ValueError('no')")
+    files["model.py"] = files["model.py"].replace(
+        "        x = self.flatten(images)", "        print('seen', images.shape)\n        raise ValueError('no')"
+    )
     result = graded(files, parts=["model"])
     assert "seen torch.Size" in result.prints and len(result.prints) <= 2000
 

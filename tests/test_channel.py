@@ -7,12 +7,21 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grader.checks import all_checks
+from grader.outcomes import NotSeen, finding_of
 from grader.probes import Raised
-from grader.result import BadScore, Result
+from grader.result import STATUSES, BadScore, CheckResult, Result
+from grader.rubric import load_hints
 from grader.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy
+from grader.worker.job import ENDINGS, Job, Request
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+)
 
 
 def frame(header: object, body: bytes = b"") -> bytes:
@@ -32,6 +41,7 @@ def test_what_is_sent_arrives_however_it_is_cut():
     assert np.array_equal(got.pop("a"), values.pop("a")) and got == values
 
 
+@settings(deadline=None)  # other work on the machine is no fault
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_frame_or_a_bad_frame(data):
     try:
@@ -41,8 +51,8 @@ def test_any_bytes_are_a_frame_or_a_bad_frame(data):
         pass
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)))  # fmt: skip
+@settings(deadline=None)  # other work on the machine is no fault
+@given(ANYTHING)
 def test_any_json_is_a_frame_or_a_bad_frame(value):
     for header in (value, {"kind": "answer", "values": value, "arrays": [], "raised": {}},
                    {"kind": "answer", "values": {}, "arrays": value, "raised": {}},
@@ -81,3 +91,47 @@ def test_lying_array_headers_are_refused(header):
 def test_objects_do_not_cross():
     with pytest.raises(TypeError):
         encode("answer", {"x": np.array([object()], dtype=object)})
+
+
+KINDS = (*ENDINGS, "started", "importing", "imported", "progress", "idle", "x")
+KEYS = ("todo", "module", "name", "found", "error", "why", "measures")
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+)
+
+
+@settings(deadline=None)  # other work on the machine is no fault
+@given(
+    st.lists(st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=3)), max_size=5)
+)
+def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
+    """Whatever is sent, nothing is raised on the trusted side, and no ending reads as the grader's own fault."""
+    job = Job(Request("p:f", "light", "", "", 1), None)
+    job.feed(encode("started", {"measures": []}))
+    for kind, values in frames:
+        job.feed(frame({"kind": kind, "values": values, "arrays": [], "raised": {}}))
+    job.end(job.final.kind if job.final is not None else "protocol" if job.bad else "died", 0, detail=job.bad)
+    status, finding = finding_of(CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    assert status in STATUSES and status != "grader_error"
+    assert finding is None or finding.id in HINTS
+
+
+HINTS = load_hints()
+CHECK = next(c for c in all_checks() if c.id == "raw-scores")
+SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},
+               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),)).to_json()  # fmt: skip
+
+
+@settings(deadline=None)  # other work on the machine is no fault
+@given(st.sampled_from([*SCORE, *(f"checks.{key}" for key in SCORE["checks"][0])]), PLAIN)
+def test_a_score_with_one_value_changed_is_read_or_refused(place, value):
+    changed = json.loads(json.dumps(SCORE))
+    target, key = (changed["checks"][0], place[7:]) if place.startswith("checks.") else (changed, place)
+    target[key] = value
+    try:
+        result = Result.from_json(changed)
+    except BadScore:
+        return
+    assert 0 <= result.score <= result.max_score
+    result.to_json()

@@ -27,7 +27,7 @@ def build(root: Path = ROOT) -> dict[str, bytes]:
     given = {name: text for name, text in solutions.items() if name not in FILES}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
-    outputs["week3.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
+    outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
     return outputs
 
 

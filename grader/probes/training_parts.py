@@ -173,27 +173,26 @@ def train_one_epoch(*args: Any, **kwargs: Any) -> float:
     model, loader, optimizer = sort_out(args, kwargs)
     if optimizer is None:
         raise Foreign("no optimizer among the arguments")
-    model.train()
-    total, count = 0.0, 0
+    model.train(True)
+    weights = [weight for group in optimizer.param_groups for weight in group["params"] if weight.requires_grad]
+    losses = []
     for images, labels in loader:
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        each = F.cross_entropy(model(images), labels, reduction="none")
+        for weight, slope in zip(weights, torch.autograd.grad(each.mean(), weights, allow_unused=True)):
+            weight.grad = slope
         optimizer.step()
-        total += loss.item() * len(labels)
-        count += len(labels)
-    return total / max(count, 1)
+        losses.append(each.detach())
+    return float(torch.cat(losses).double().mean()) if losses else 0.0
 
 
 def evaluate(*args: Any, **kwargs: Any) -> tuple[float, float]:
     """The grader's TODO 6, put in the place of the student's while `fit` is looked at."""
     model, loader, _ = sort_out(args, kwargs)
-    model.eval()
-    total, right, count = 0.0, 0, 0
-    with torch.no_grad():
-        for images, labels in loader:
-            scores = model(images)
-            total += F.cross_entropy(scores, labels).item() * len(labels)
-            right += int((scores.argmax(dim=1) == labels).sum())
-            count += len(labels)
-    return total / max(count, 1), right / max(count, 1)
+    model.train(False)
+    with torch.inference_mode():
+        pairs = [(model(images), labels) for images, labels in loader]
+    if not pairs:
+        return 0.0, 0.0
+    scores, wanted = torch.cat([s for s, _ in pairs]).double(), torch.cat([w for _, w in pairs])
+    hits = scores.max(dim=1).indices.eq(wanted)
+    return float(F.cross_entropy(scores, wanted)), float(hits.double().mean())

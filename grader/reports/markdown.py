@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from grader.reports.words import STATUS_WORDS, accuracy_words, next_step, others, place
+from grader.reports.words import STATUS_WORDS, accuracy_words, curve_lines, next_step, others, place
 from grader.result import Result
-from grader.text import one_line
+from grader.text import clean, one_line
 
 # Everything that Markdown or the HTML in it could take as markup; backslashes make it plain text (CommonMark 2.4).
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&@:$^=])")
@@ -34,11 +34,14 @@ def summary(result: Result) -> str:
     for text in texts:
         lines += [escape(text), ""]
     if result.prints.strip():
-        lines += ["Your code printed:", "", code("\n".join(result.prints.rstrip().splitlines()[-8:])), ""]
+        tail = clean(result.prints[-20_000:]).rstrip().splitlines()[-8:]
+        lines += ["Your code printed:", "", code("\n".join(line[:300] for line in tail)), ""]
+    if curves := curve_lines(result):
+        lines += ["## Learning, epoch by epoch", "", code("\n".join(curves)), ""]
     lines += ["## All checks", "", "| Check | Part | Status | Points |", "| --- | --- | --- | ---: |"]
     for check in result.checks:
         status = STATUS_WORDS[check.status]
-        lines.append(f"| {escape(check.title)} | {check.part} | {status} | {check.score}/{check.max_score} |")
+        lines.append(f"| {escape(check.title)} | {escape(check.part)} | {status} | {check.score}/{check.max_score} |")
     for check in others(result):
         lines += ["", f"### {escape(place(check))}", "", escape(check.message), ""]
         lines += [escape(line) + "\n" for line in check.hint.splitlines()]

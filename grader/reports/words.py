@@ -8,6 +8,8 @@ from grader.checks import TODOS
 from grader.result import CheckResult, Result
 
 NEEDS_ATTENTION = ("failed", "crashed", "timeout", "grader_error")
+BLOCKS = "▁▂▃▄▅▆▇█"
+CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 STATUS_WORDS = {
     "passed": "passed",
     "failed": "not yet",
@@ -41,6 +43,27 @@ def accuracy_words(result: Result) -> str:
         return ""
     test, floor = float(result.accuracy["test"]), float(result.accuracy["floor"])
     return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:.0f} %)"
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """A curve as one line of blocks, from its lowest to its highest value; at most `width` of them."""
+    if not values:
+        return ""
+    step = max(1.0, len(values) / width)
+    shown = [values[min(int(i * step), len(values) - 1)] for i in range(min(width, len(values)))]
+    low, high = min(values), max(values)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
+
+
+def curve_lines(result: Result) -> list[str]:
+    """The learning curves as lines of text: name, first and last value, picture; [] when there are none."""
+    lines = []
+    for key, name in CURVES.items():
+        values = list((result.training or {}).get(key) or [])
+        if values:
+            lines.append(f"{name:<20} {values[0]:>9.3f} -> {values[-1]:<9.3f} {sparkline(values)}")
+    return lines
 
 
 def next_step(result: Result) -> tuple[str, list[str]]:

@@ -11,7 +11,9 @@ import importlib
 import io
 import os
 import random
+import re
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
@@ -21,9 +23,11 @@ from typing import Any
 from grader.probes import MissingName, Raised, untouched
 from grader.worker.channel import Frame, encode
 from grader.worker.importer import NotThere, StudentFiles
+from grader.worker.limits import PRIVATE
 from grader.worker.raised import describe
 
 Send = Callable[[bytes], None]
+NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # as torch and the system say it
 
 
 class Student:
@@ -45,14 +49,17 @@ class Student:
         self._send(encode("progress", numbers))
 
 
-def run(request: Frame, send: Send) -> StudentFiles | None:
-    """Answer one request. Returns the importer, so that a long-lived worker can unload the modules."""
+def run(request: Frame, send: Send, measures: list[str] | None = None) -> StudentFiles | None:
+    """Answer one request. Returns the importer, so that a long-lived worker can unload the modules.
+
+    measures: what confines this process, as its caller has just tried.
+    """
     values = request.values
     files = None
     try:
         probe = find_probe(values["probe"])
         seed_everything(values["seed"])
-        send(encode("started", {}))
+        send(encode("started", {"measures": measures or []}))
         files = StudentFiles(
             Path(values["stage"]),
             probe.modules,
@@ -63,7 +70,7 @@ def run(request: Frame, send: Send) -> StudentFiles | None:
         modules = files.load()
         seed_everything(values["seed"])
         send(encode("imported", {}))
-        arguments = {n.removeprefix("argument:"): v for n, v in values.items() if n.startswith("argument:")}
+        arguments = {n.removeprefix("argument:"): writable(v) for n, v in values.items() if n.startswith("argument:")}
         answer = probe(Student(modules, send), **arguments)
         flush()
         send(encode("answer", answer))
@@ -71,6 +78,23 @@ def run(request: Frame, send: Send) -> StudentFiles | None:
         flush()
         send(describe_failure(error))
     return files
+
+
+def refusal(why: str) -> bytes:
+    """The frame of a child that was to be confined, could not be, and so ran nothing."""
+    return encode("refused", {"why": why})
+
+
+def settle_home(home: str) -> None:
+    """Make the child's own folder the current one and the place of all that libraries put down."""
+    os.chdir(home)
+    os.environ.update(dict.fromkeys(PRIVATE, home))
+    tempfile.tempdir = None  # what tempfile found before
+
+
+def writable(value: Any) -> Any:
+    """Arrays of a frame are read-only views, which torch.from_numpy warns about; a copy is not."""
+    return value.copy() if hasattr(value, "flags") else value
 
 
 def find_probe(name: str) -> Any:
@@ -88,7 +112,7 @@ def describe_failure(error: BaseException) -> bytes:
     if todo is not None:
         return encode("untouched", {"todo": todo})
     raised = describe(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or NO_MEMORY.search(raised.message):
         return encode("memory", {})
     if not raised.frames and not isinstance(error, (SystemExit, SyntaxError)):
         text = "".join(traceback.format_exception(error))[-6000:]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.worker.channel import encode
+from grader.worker.confine import missing
 from grader.worker.job import START_SECONDS, Job, Request
 from grader.worker.limits import clean_environment
 from grader.worker.processes import ServerFailed, bootstrap, kill_family
@@ -28,6 +29,7 @@ class Line:
         self.exits: dict[str, int] = {}
         self.changed = threading.Condition()
         self.ready = self.dead = False
+        self.measures: tuple[str, ...] | None = None  # what a child is confined by here, as the server tried it
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self) -> None:
@@ -41,6 +43,8 @@ class Line:
                     self.dead = True
                 elif message == b"ready":
                     self.ready = True
+                elif message.startswith(b"measures "):
+                    self.measures = tuple(filter(None, message[9:].decode("ascii").split(",")))
                 else:
                     verb, number, value = message.decode("ascii").split()
                     if verb == "exit":
@@ -61,18 +65,24 @@ class Line:
 
 
 class ForkServer:
-    """Starts the server process and hands it requests; many may run at once. `home` is removed at the end."""
+    """Starts the server process and hands it requests; many may run at once. `home` is removed at the end.
+
+    isolation: "practice" for limits only; otherwise each child gets what the system has, up to `confined`.
+    """
 
     kind = "fork"
 
-    def __init__(self, home: Path, preload: Sequence[str] = ()):
-        self.numbers = 0
+    def __init__(self, home: Path, preload: Sequence[str] = (), isolation: str | None = None):
+        self.numbers, self.asked = 0, isolation
+        wanted = "practice" if isolation == "practice" else "best"
         self.log = (home / "worker.log").open("wb")
         ours_light, theirs_light = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours_full, theirs_full = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # before numpy starts a thread: only a process without any may enter a user namespace
+        enter = "from grader.worker.namespaces import enter_user_namespace; enter_user_namespace(); "
         call = (
-            "from grader.worker.forkserver import main; "
-            f"main({theirs_light.fileno()}, {theirs_full.fileno()}, {list(preload)!r})"
+            ("" if wanted == "practice" else enter) + "from grader.worker.forkserver import main; "
+            f"main({theirs_light.fileno()}, {theirs_full.fileno()}, {list(preload)!r}, {wanted!r})"
         )
         self.process = subprocess.Popen(
             bootstrap(call),
@@ -88,6 +98,22 @@ class ForkServer:
         theirs_full.close()
         self.light, self.full = Line(ours_light), Line(ours_full)
         self.home = home
+
+    def measures(self) -> tuple[str, ...]:
+        """What confines the children of this server; waits for the answer. Raises ServerFailed."""
+        line = self.light
+        with line.changed:
+            line.changed.wait_for(lambda: line.measures is not None or line.dead, START_SECONDS)
+        if line.measures is None:
+            raise ServerFailed(self.why())
+        return line.measures
+
+    @property
+    def isolation(self) -> str:
+        """The tier of this server's children: "confined" where every essential measure holds, else "practice"."""
+        if self.asked == "practice" or missing(self.measures()):
+            return "practice"
+        return "confined"
 
     def submit(self, request: Request, on_progress: Callable[[dict[str, Any]], None] | None = None) -> Job:
         """Start a request at once; a "light" one goes to whichever server is ready."""
@@ -124,7 +150,8 @@ class ForkServer:
         for reader in readers:
             reader.start()
         try:
-            ours.sendall(encode("request", job.request.values()))
+            tier = "practice" if self.asked == "practice" else "best" if missing(self.measures()) else "confined"
+            ours.sendall(encode("request", job.request.values() | {"isolation": tier}))
         except OSError:
             pass  # it has died already; its exit says how
         kind = self.watch(job, line, number)

@@ -5,6 +5,7 @@ and to build an optimizer. Each listens on its own control socket:
 
     in   "fork ID" with two descriptors: the child's end of the answer socket, and where its prints go
     in   "kill ID"
+    out  "measures A,B,..."   once, from the light one: what a child was seen to be confined by
     out  "ready"        once
     out  "pid ID PID"
     out  "exit ID STATUS"   STATUS as from os.waitstatus_to_exitcode
@@ -24,16 +25,28 @@ from typing import NoReturn
 
 import psutil
 
-from grader.worker import child
+from grader.worker import child, namespaces
 from grader.worker.channel import Decoder, Frame
-from grader.worker.limits import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, limit_self, prctl
+from grader.worker.confine import NotConfined, Policy, code_paths, confine
+from grader.worker.limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Caps, prctl
 from grader.worker.processes import kill_family
+from grader.worker.syscalls import make_filter
+
+ANSWERS = 3  # the answer socket's number in a child; 0, 1 and 2 are its only other descriptors
+MOST_DESCRIPTORS = 4096
+SYSTEM_CALLS = b""  # the filter every child loads; made once
 
 
-def main(light_fd: int, full_fd: int, preload: list[str]) -> None:
+def main(light_fd: int, full_fd: int, preload: list[str], tier: str) -> None:
+    """tier: "best" or "practice"; what `confined` needs is tried once, in a fork, and told at once."""
+    global SYSTEM_CALLS
     light, full = socket.socket(fileno=light_fd), socket.socket(fileno=full_fd)
     die_with_parent()
+    prctl(PR_SET_DUMPABLE, 0)  # nobody else's process of this user looks into this one
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    SYSTEM_CALLS = make_filter() if tier != "practice" else b""
+    code_paths()  # found once, kept for every child
+    light.send(f"measures {','.join(try_out(tier))}".encode("ascii"))
     child.warm("light")
     for name in preload:
         __import__(name)
@@ -50,6 +63,80 @@ def main(light_fd: int, full_fd: int, preload: list[str]) -> None:
     Server(light, spared).serve()
 
 
+def try_out(tier: str) -> list[str]:
+    """What confines a child on this system, found out by confining one."""
+    read, write = os.pipe()
+    server = os.getpid()
+    home, stage = os.path.abspath("tried-home"), os.path.abspath("tried-stage")  # what it is for a submission
+    for folder in (home, stage):
+        os.makedirs(folder, exist_ok=True)
+    pid = fork_apart()
+    if pid == 0:
+        try:
+            host_pid = apart(server)
+            names = confine(Policy(tier, home, (stage,), Caps()), host_pid, server, SYSTEM_CALLS)
+            os.write(write, ",".join(names).encode("ascii"))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        told = pipe.read().decode("ascii")
+    os.waitpid(pid, 0)
+    return told.split(",") if told else []
+
+
+def fork_apart() -> int:
+    """os.fork(), into a process namespace of its own where this process may make one and come back."""
+    try:
+        home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return os.fork()
+    made = False
+    try:
+        if os.geteuid() == 0:
+            namespaces.libc("setns", home, namespaces.CLONE_NEWPID)  # refused to all but real root: then below
+            namespaces.libc("unshare", namespaces.CLONE_NEWPID)
+            made = True
+    except OSError:
+        pass
+    try:
+        pid = os.fork()
+        if pid and made:
+            namespaces.libc("setns", home, namespaces.CLONE_NEWPID)
+        return pid
+    finally:
+        os.close(home)
+
+
+def apart(server: int) -> int:
+    """In a fork: into a process namespace of its own, if it is not in one yet. Returns the id the server sees.
+
+    Whoever may not make one for its child needs a second fork: the process in between only waits, and ends as
+    its child did. The child is the first process of the namespace; when it ends the kernel kills all others there.
+    """
+    host_pid = int(os.readlink("/proc/self"))
+    if os.getpid() == 1:
+        return host_pid
+    try:
+        namespaces.libc("unshare", namespaces.CLONE_NEWPID)
+    except OSError:
+        return host_pid
+    between = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        return between
+    os.closerange(0, 64)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status < 0:
+        prctl(PR_SET_DUMPABLE, 0)
+        os.kill(between, -status)
+    os._exit(max(status, 0))
+
+
 def die_with_parent() -> None:
     parent = os.getppid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -61,7 +148,7 @@ class Server:
     """Forks on request, reports every exit, kills what a child leaves behind."""
 
     def __init__(self, control: socket.socket, spared: set[int]):
-        self.control, self.spared = control, spared
+        self.control, self.spared, self.pid = control, spared, os.getpid()
         self.jobs: dict[int, str] = {}  # pid -> id
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -89,7 +176,7 @@ class Server:
                     self.kill(job)
 
     def fork(self, job: str, descriptors: list[int]) -> None:
-        pid = os.fork()
+        pid = fork_apart()
         if pid == 0:
             self.become_child(*descriptors)
         for descriptor in descriptors:
@@ -104,13 +191,12 @@ class Server:
             for number in (signal.SIGCHLD, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()
-            die_with_parent()
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             os.dup2(prints, 1)
             os.dup2(prints, 2)
-            self.control.close()
-            for descriptor in (prints, self.wake_read, self.wake_write):
-                os.close(descriptor)
-            run_request(socket.socket(fileno=answers))
+            os.dup2(answers, ANSWERS)
+            os.closerange(ANSWERS + 1, MOST_DESCRIPTORS)  # nothing of the server's stays open
+            run_request(socket.socket(fileno=ANSWERS), self.pid)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -163,7 +249,7 @@ class Server:
         os._exit(0)
 
 
-def run_request(answers: socket.socket) -> None:
+def run_request(answers: socket.socket, server: int) -> None:
     """Read the one request, confine this process, run it, and end without any clean-up of the interpreter."""
     child.settle_streams()
     decoder = Decoder()
@@ -173,8 +259,15 @@ def run_request(answers: socket.socket) -> None:
         if not data:
             os._exit(71)
         frames = decoder.feed(data)
-    request = frames[0]
-    os.chdir(request.values["home"])
-    limit_self(request.values["cpu_seconds"])
-    child.run(request, answers.sendall)
+    values = frames[0].values
+    host_pid = apart(server) if values["isolation"] != "practice" else os.getpid()
+    caps = Caps(cpu_seconds=values["cpu_seconds"], memory_bytes=values["memory_bytes"])
+    policy = Policy(values["isolation"], values["home"], (values["stage"], *values["reads"]), caps)
+    try:
+        measures = confine(policy, host_pid, server, SYSTEM_CALLS)
+    except NotConfined as error:
+        answers.sendall(child.refusal(str(error)))
+        os._exit(0)
+    child.settle_home(values["home"])
+    child.run(frames[0], answers.sendall, measures)
     os._exit(0)

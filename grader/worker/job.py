@@ -13,9 +13,10 @@ import psutil
 from grader.probes import Raised
 from grader.worker.channel import BadFrame, Decoder, Frame
 
-ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed")
+ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
 START_SECONDS = 300.0  # for a worker to import torch on a slow, cold machine
+WEIGH_SECONDS = 1.0  # between two looks at how much memory a whole job takes
 KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
 
 
@@ -26,6 +27,7 @@ class Limits:
     import_seconds: float = 60
     probe_seconds: float = 30
     output_bytes: int = 4_000_000
+    memory_bytes: int = 2_000_000_000  # of one process, beyond what it shares; three times that for all it starts
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Request:
     stage: str  # the folder with the submitted files
     home: str  # a folder the student code may write in
     seed: int
+    reads: tuple[str, ...] = ()  # other files and folders it may read
     arguments: dict[str, Any] = field(default_factory=dict)
     stand_ins: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
@@ -50,6 +53,8 @@ class Request:
             "stage": self.stage,
             "home": self.home,
             "seed": self.seed,
+            "reads": list(self.reads),
+            "memory_bytes": int(self.limits.memory_bytes),
             "stand_ins": list(self.stand_ins),
             "given": list(self.given),
             "cpu_seconds": int(self.limits.import_seconds + self.limits.probe_seconds) + 5,
@@ -80,6 +85,21 @@ class Outcome:
         return error if isinstance(error, Raised) else None
 
 
+def check_ending(frame: Frame, begun: bool) -> None:
+    """Raise BadFrame unless an ending has what its kind needs: student code can send one of its own making."""
+    values = frame.values
+    texts = {"missing-name": ("module", "name"), "missing-file": ("module",), "refused": ("why",)}
+    fine = all(isinstance(values.get(name), str) for name in texts.get(frame.kind, ()))
+    if frame.kind == "untouched":
+        fine = type(values.get("todo")) is int and 0 < values["todo"] < 100
+    elif frame.kind == "missing-name":
+        fine = fine and isinstance(values.get("found"), list)
+    elif frame.kind in ("raised", "failed"):
+        fine = isinstance(values.get("error"), Raised)
+    if not fine or (frame.kind == "refused") == begun:
+        raise BadFrame(f"an ending of the kind {frame.kind} is malformed")
+
+
 class Prints:
     """Keeps the tail of what student code printed, and counts all of it."""
 
@@ -106,11 +126,14 @@ class Job:
         self.outcome: Outcome | None = None
         self.importing = ""
         self.frames = 0
+        self.passed: set[str] = set()
+        self.measures: tuple[str, ...] | None = None  # what confines the process, once it has said so
         self.bad = ""
         self.finished = threading.Event()  # nothing of it runs any more
         self.begun = time.monotonic()
         self.clock: float | None = None  # when the limit in force began to count
         self.cpu_at_clock = 0.0
+        self.weighed = time.monotonic()
         self.limit = request.limits.import_seconds
         self.pid: int | None = None
         self.idle: bool | None = None  # a long-lived worker's word that it is ready for another probe, and unchanged
@@ -133,17 +156,24 @@ class Job:
             if frame.kind == "idle":
                 self.idle = frame.values.get("clean") is True
             return
-        if frame.kind == "started":
+        if frame.kind in ("started", "imported") and frame.kind in self.passed:
+            raise BadFrame("an answer began twice")  # it would set the clock back
+        if frame.kind == "started":  # comes before any student code runs, so its word counts
+            self.passed.add("started")
+            measures = frame.values.get("measures")
+            self.measures = tuple(m for m in measures if isinstance(m, str)) if isinstance(measures, list) else ()
             self.start_clock(self.request.limits.import_seconds)
         elif frame.kind == "importing":
             self.importing = str(frame.values.get("module", ""))[:80]
         elif frame.kind == "imported":
+            self.passed.add("imported")
             self.importing = ""
             self.start_clock(self.request.limits.probe_seconds)
         elif frame.kind == "progress":
             if self.on_progress is not None:
                 self.on_progress(frame.values)
         elif frame.kind in ENDINGS:
+            check_ending(frame, begun="started" in self.passed)
             self.final = frame
         else:
             raise BadFrame("an answer is of a kind that was not asked for")
@@ -151,17 +181,31 @@ class Job:
     def start_clock(self, limit: float) -> None:
         self.clock, self.limit, self.cpu_at_clock = time.monotonic(), limit, self.cpu()
 
-    def cpu(self) -> float:
-        """CPU seconds of the process and all below it; what ended and was reaped counts through its parent."""
+    def family(self) -> list[psutil.Process]:
+        """The student's process and all below it."""
         if self.pid is None:
-            return 0.0
+            return []
         try:
             root = psutil.Process(self.pid)
-            members = [root, *root.children(recursive=True)]
+            return [root, *root.children(recursive=True)]
         except psutil.Error:
-            return 0.0
+            return []
+
+    def memory(self) -> int:
+        """Bytes of memory the processes of this job have for themselves."""
+        total = 0
+        for member in self.family():
+            try:
+                info = member.memory_info()
+                total += max(0, info.rss - getattr(info, "shared", 0))
+            except psutil.Error:
+                pass
+        return total
+
+    def cpu(self) -> float:
+        """CPU seconds of the process and all below it; what ended and was reaped counts through its parent."""
         total = 0.0
-        for member in members:
+        for member in self.family():
             try:
                 total += sum(member.cpu_times()[:4])
             except psutil.Error:
@@ -176,6 +220,10 @@ class Job:
             return "output"
         if self.clock is not None:
             wall = time.monotonic() - self.clock
+            if time.monotonic() - self.weighed > WEIGH_SECONDS:
+                self.weighed = time.monotonic()
+                if self.memory() > 3 * self.request.limits.memory_bytes:
+                    return "memory"
             if wall > 4 * self.limit or (wall > self.limit and self.cpu() - self.cpu_at_clock > self.limit):
                 return "timeout"
         return ""

@@ -17,8 +17,17 @@ import psutil
 
 from grader.worker import child
 from grader.worker.channel import Decoder, encode
-from grader.worker.limits import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from grader.worker.limits import (
+    PR_GET_NO_NEW_PRIVS,
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    Caps,
+    limit_self,
+    prctl,
+)
 
+UNLIMITED = 10**8
 WATCHED = (
     "builtins", "os", "sys", "time", "random", "math", "json", "threading",
     "numpy", "torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.utils.data", "torch.autograd",
@@ -39,6 +48,11 @@ def main(what: str, preload: list[str]) -> None:
             msvcrt.setmode(descriptor, os.O_BINARY)
     prctl(PR_SET_PDEATHSIG, 9)
     prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a probe leaves running stays below this process, and is seen
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    held = ["no new privileges"] if prctl(PR_GET_NO_NEW_PRIVS, 0, expect=1) else []
+    # no limit on CPU time: this process lives through many probes, and the client watches the time of each
+    measures = sorted([*held, *limit_self(Caps(cpu_seconds=UNLIMITED))])
+    measures = [name for name in measures if name != "cpu"]
     child.settle_streams()
 
     def send(frame: bytes) -> None:
@@ -57,9 +71,9 @@ def main(what: str, preload: list[str]) -> None:
             os._exit(0)
         for request in decoder.feed(data):
             child.warm(request.values["needs"])
-            os.chdir(request.values["home"])
+            child.settle_home(request.values["home"])
             before = fingerprint()
-            files = child.run(request, send)
+            files = child.run(request, send, measures)
             if files is not None:
                 files.unload()
             child.flush()

@@ -80,16 +80,22 @@ class SpawnServer:
     """A small pool of interpreters. The long accuracy job holds one while the checks use another."""
 
     kind = "spawn"
+    isolation = "practice"
     at_once = 2
 
     def __init__(self, home: Path, preload: Sequence[str] = ()):
         self.home, self.preload = home, list(preload)
+        self.seen: tuple[str, ...] = ()  # the measures in force, as the last worker told
         self.changed = threading.Condition()
         self.closed = False
         self.pool = [self.start("light"), self.start("full")]
 
     def start(self, what: str) -> Interpreter:
         return Interpreter(self.home, what, self.preload, self.changed)
+
+    def measures(self) -> tuple[str, ...]:
+        """What limits the workers here; known once one has run."""
+        return self.seen
 
     def submit(self, request: Request, on_progress: Callable[[dict[str, Any]], None] | None = None) -> Job:
         job = Job(request, on_progress)
@@ -152,6 +158,7 @@ class SpawnServer:
         self.settle_prints(job, until, worker)
         if kind == "ended":
             kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
+        self.seen = job.measures if job.measures is not None else self.seen
         job.end(kind, worker.process.poll(), until, job.bad)
         worker.job = None
         return clean

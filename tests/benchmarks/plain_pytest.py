@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from in_process import InProcess, all_checks  # noqa: E402
+from in_process import InProcess, all_checks
 
 SUBMISSION = Path(os.environ.get("SUBMISSION", Path(__file__).resolve().parents[2] / "solution"))
 

@@ -1,0 +1,160 @@
+"""What each release holds: {path: content}, made from the repository and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grader import manifest
+from grader.authoring import archives
+from grader.authoring.build import build, read_solution
+from grader.authoring.handout import context, load_toml, render
+from grader.authoring.markers import FILES, leaks
+
+Files = dict[str, bytes]
+
+DIGITS = "assignment/digits"
+NO_COURSE = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
+BUNDLE_LIMIT = 10 * 1024 * 1024  # bytes; what Classroom 50's runner fetches at most
+CLASSROOM50_SECONDS = 480  # of its 15 minutes for everything, so that the result is written in any case
+
+
+class NotReleasable(ValueError):
+    """The repository cannot be released as it is; the message says why."""
+
+
+def course(root: Path) -> dict[str, Any]:
+    """What the templates of a release may use: the handout's context, the project's settings, the repository.
+
+    slug: "owner/name" of the course's repository on GitHub, or "" while course.toml names none.
+    """
+    values = context(root)
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", str(values["repository"]))
+    slug = found[1] if found and not found[1].startswith(NO_COURSE) else ""
+    return values | {"project": load_toml(root / "pyproject.toml")["project"], "slug": slug, "workflow": True}
+
+
+def github(root: Path) -> Files:
+    """The student repository, graded by GitHub Actions."""
+    values = course(root)
+    files = student_files(root, values) | templates(root, "repository", values)
+    return with_manifest(files | read(root, [".github/workflows/grade.yml"]), values)
+
+
+def github_classroom(root: Path) -> Files:
+    """The same for GitHub Classroom's old workflows: its reporter, and .github/classroom/autograding.json."""
+    from grader.reports import reporter
+
+    values = course(root)
+    points = {part["name"]: part["points"] for part in values["parts"]}
+    tests = reporter.autograding_json(setup=values["install"], parts=points)
+    files = student_files(root, values) | templates(root, "repository", values)
+    files |= templates(root, "github-classroom", values) | read(root, [".github/workflows/grade.yml"])
+    files[".github/classroom/autograding.json"] = dumped(tests)
+    return with_manifest(files, values)
+
+
+def classroom50(root: Path) -> Files:
+    """The bundle for Classroom 50, a template repository without workflows, and the assignment's settings."""
+    values = course(root) | {"workflow": False}
+    week = f"week{values['week']}"
+    repository = student_files(root, values) | templates(root, "repository", values)
+    repository = with_manifest({p: c for p, c in repository.items() if not p.startswith(".github/")}, values)
+    bundle = grader_home(root, values) | read(root / "templates/classroom50", ["autograder.py"])
+    bundle["grader/rubric.toml"] = with_run_seconds(bundle["grader/rubric.toml"], CLASSROOM50_SECONDS)
+    packed = len(archives.tar_gz(bundle))
+    if packed > BUNDLE_LIMIT:
+        raise NotReleasable(f"the bundle has {packed / 2**20:.1f} MiB packed, and Classroom 50 takes 10.")
+    runtime = {"runs-on": "ubuntu-latest", "python": "3.12"}
+    allowed = ["*", "!assignment/", *(f"!{path}" for path in work(values))]
+    settings = {"runtime": runtime, "allowed_files": allowed, "release_assets": ["report.html"]}
+    values |= {"allowed_files": allowed, "packed_mb": f"{packed / 1e6:.1f}"}
+    return {
+        **{f"template/{path}": content for path, content in repository.items()},
+        **{f"autograders/{week}/{path}": content for path, content in bundle.items()},
+        "runtime.json": dumped(runtime),
+        "assignment.json": dumped(settings),
+        "README.md": render(root, "classroom50/README.md.j2", values).encode(),
+    }
+
+
+def gradescope(root: Path) -> Files:
+    """The autograder zip for Gradescope, and how to use it."""
+    values = course(root) | {"workflow": False}
+    programs = read(root / "templates/gradescope", ["setup.sh", "run_autograder"])
+    programs = {path: content.replace(b"\r\n", b"\n") for path, content in programs.items()}
+    minutes = int(values["rubric"]["limits"]["run_seconds"]) // 60 + 5
+    archive = archives.zipped(grader_home(root, values) | programs)
+    return {
+        f"week{values['week']}-autograder.zip": archive,
+        "README.md": render(root, "gradescope/README.md.j2", values | {"timeout_minutes": minutes}).encode(),
+    }
+
+
+TARGETS = {
+    "github": github,
+    "github-classroom": github_classroom,
+    "classroom50": classroom50,
+    "gradescope": gradescope,
+}
+
+
+def work(values: Mapping[str, Any]) -> list[str]:
+    """The files of a student repository that its student changes."""
+    return [f"assignment/{name}" for name in (*FILES, f"week{values['week']}.ipynb")]
+
+
+def student_files(root: Path, values: Mapping[str, Any]) -> Files:
+    """assignment/, digits and grader/ as a student gets them."""
+    made = build(root)
+    if found := leaks(read_solution(root), made):
+        raise NotReleasable(f"a line of the solution is in a file for students: {'; '.join(found)}.")
+    return {f"assignment/{name}": content for name, content in made.items()} | grader_files(root)
+
+
+def grader_files(root: Path) -> Files:
+    digits = [path.relative_to(root).as_posix() for path in (root / DIGITS).rglob("*") if path.is_file()]
+    return read(root, [*manifest.grader_files(root), *digits, "LICENSE"])
+
+
+def grader_home(root: Path, values: Mapping[str, Any]) -> Files:
+    """The grader on its own, ready to install: what a grading service runs."""
+    settings = render(root, "repository/pyproject.toml.j2", dict(values)).encode()
+    readme = f"# The grader of week {values['week']}\n\nMade by `python -m grader release`. Not for students.\n"
+    home = grader_files(root) | {"pyproject.toml": settings, "README.md": readme.encode()}
+    return with_manifest(home, values)  # before anything is fitted to the service: it is what students' copies hold
+
+
+def templates(root: Path, name: str, values: Mapping[str, Any]) -> Files:
+    """A folder of templates/, filled in."""
+    folder = root / "templates" / name
+    return {
+        path.relative_to(folder).as_posix().removesuffix(".j2"): render(
+            root, path.relative_to(root / "templates").as_posix(), dict(values)
+        ).encode()
+        for path in sorted(folder.rglob("*.j2"))
+    }
+
+
+def read(root: Path, paths: list[str]) -> Files:
+    """Files as they are, text with LF line ends whatever the checkout has."""
+    contents = {path: (root / path).read_bytes() for path in paths}
+    return {path: c if b"\0" in c else c.replace(b"\r\n", b"\n") for path, c in contents.items()}
+
+
+def with_manifest(files: Files, values: Mapping[str, Any]) -> Files:
+    hashes = {path: manifest.digest(content) for path, content in files.items()}
+    return files | {manifest.NAME: manifest.dumps(hashes, work(values)).encode()}
+
+
+def with_run_seconds(rubric: bytes, seconds: int) -> bytes:
+    """rubric.toml with a limit for the whole run of at most `seconds`."""
+    text, pattern = rubric.decode("utf-8"), re.compile(r"^run_seconds *= *([\d_.]+)", re.MULTILINE)
+    return pattern.sub(lambda m: f"run_seconds = {min(float(m[1]), seconds):.0f}", text, count=1).encode("utf-8")
+
+
+def dumped(content: Any) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode("utf-8")

@@ -1,0 +1,124 @@
+"""What docs/make-it-yours.md promises a teacher: another course without touching Python in grader/."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def own_course(tmp_path) -> Path:
+    """A copy of this repository for a teacher to change."""
+    root = tmp_path / "own"
+    for name in ("solution", "templates", "grader", "assignment", ".github"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copy(ROOT / name, root)
+    return root
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text(encoding="utf-8")
+    for pattern, new in changes:
+        text, count = re.subn(pattern, new, text, count=1, flags=re.MULTILINE | re.DOTALL)
+        assert count == 1, pattern
+    path.write_text(text, encoding="utf-8")
+
+
+CNN = '''        # BEGIN SOLUTION
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2), nn.ReLU(),
+            nn.Flatten(), nn.Linear(16 * 6 * 6, 10),
+        )
+        # END SOLUTION
+'''  # fmt: skip
+
+
+def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course, tmp_path):
+    """What docs/make-it-yours.md describes: points, thresholds, limits, visibility, hints, texts, week, network."""
+    edit(
+        own_course / "grader" / "rubric.toml",
+        (r"^transform = 4$", "transform = 6"),
+        (r"^batches = 5$", "batches = 3"),
+        (r"at = 0\.82", "at = 0.85"),
+        (r"^check_seconds = \d+", "check_seconds = 45"),
+        (r"\Z", '\n[visibility]\naccuracy = "after_published"\n'),
+    )
+    edit(
+        own_course / "templates" / "course.toml",
+        (r"^course = .*?$", 'course = "Digits & Networks"'),
+        (r"^week = 3$", "week = 5"),
+        (r"^title = .*?$", 'title = "Read the digits"'),
+        (r"^repository = .*?$", 'repository = "https://github.com/our-school/week5"'),
+        (r"But what is a neural network\?", "Our own lecture"),
+    )
+    edit(own_course / "grader" / "hints.toml", (r'title = "\{file\} is not there"', 'title = "Where is {file}?"'))
+    edit(
+        own_course / "solution" / "model.py",
+        (r"        # BEGIN SOLUTION\n.*?# END SOLUTION\n", CNN),
+        (r"        # BEGIN SOLUTION\n        (?!self\.layers).*?# END SOLUTION\n",
+         "        # BEGIN SOLUTION\n        return self.layers(images)\n        # END SOLUTION\n"),
+    )  # fmt: skip
+    out = tmp_path / "released"
+    command = [sys.executable, "-m", "grader"]
+    for arguments in (["build"], ["release", str(out), "--for", "github"]):
+        done = subprocess.run([*command, *arguments], cwd=own_course, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    handout = (out / "assignment" / "README.md").read_text(encoding="utf-8")
+    for text in (
+        "# Week 5: read the digits",
+        "Digits & Networks",
+        "Our own lecture",
+        "| 85 % | 20 |",
+        "45 s for a check",
+    ):
+        assert text in handout, text
+    assert (out / "assignment" / "week5.ipynb").is_file() and not (out / "assignment" / "week3.ipynb").exists()
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "our-school/week5/blob/main/assignment/week5.ipynb" in readme
+    assert "uses: our-school/week5/.github/workflows/grade.yml@main" in (
+        out / ".github" / "workflows" / "grading.yml"
+    ).read_text(encoding="utf-8")
+    assert "Conv2d" not in (out / "assignment" / "model.py").read_text(encoding="utf-8")
+    # The new rubric, hints and visibility are what a run and its reports use, and the new network passes.
+    grading = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "pyproject.toml",
+        "--rootdir",
+        ".",
+        "grader/",
+        "-m",
+        "model or data",
+    ]
+    done = subprocess.run(
+        [*grading, f"--submission={own_course / 'solution'}", f"--report={tmp_path / 'reports'}"],
+        cwd=out, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0 and "Score 40/40" in done.stdout, done.stdout + done.stderr
+    points = {c["id"]: c["max_score"] for c in json.loads((tmp_path / "reports/score.json").read_text())["checks"]}
+    assert (points["transform"], points["batches"]) == (6, 3)
+    shutil.copy(own_course / "solution" / "model.py", tmp_path / "reports")
+    done = subprocess.run(
+        [*grading, f"--submission={tmp_path / 'reports'}"], cwd=out, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1 and "Where is data.py?" in done.stdout
+
+
+def test_the_page_for_teachers_names_what_there_is_to_change():
+    page = (ROOT / "docs" / "make-it-yours.md").read_text(encoding="utf-8")
+    for name in re.findall(r"^\[?(\w+)(?: =|\])", (ROOT / "grader/rubric.toml").read_text("utf-8"), re.MULTILINE):
+        if name.endswith(("_seconds", "_bytes")) or name in ("points", "accuracy", "limits"):
+            assert name in page, name
+    for name in ("course", "week", "title", "due", "repository", "install", "links", "videos", "todos", "parts"):
+        assert f"`{name}`" in page or f"`[{name}" in page or f"`[[{name}" in page, name

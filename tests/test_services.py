@@ -1,0 +1,290 @@
+"""The Classroom 50 bundle and the Gradescope harness, run as those services run them, and `publish` on its own."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from grader import reports
+from grader.authoring import archives, contents, release
+from grader.result import CheckResult, Result
+
+ROOT = Path(__file__).resolve().parents[1]
+GIVEN = {  # what Classroom 50's runner sets
+    "CLASSROOM": "ml-2026",
+    "ASSIGNMENT": "week3",
+    "ASSIGNMENT_TYPE": "individual",
+    "SUBMISSION_TAG": "submit/2026-06-01T14-32-05Z-a1b2c3d",
+    "USERNAME": "alice",
+    "OWNER": "alice",
+    "COMMIT_URL": "https://github.com/ORG/ml-2026-week3-alice/commit/a1b2c3d",
+    "RELEASE_URL": "https://github.com/ORG/ml-2026-week3-alice/releases/tag/submit",
+    "REVIEW_URL": "https://github.com/ORG/ml-2026-week3-alice/compare/0...a1b2c3d",
+    "PAGES_BASE_URL": "https://org.github.io/classroom50",
+}
+
+
+def make(out: Path, target: str) -> Path:
+    assert release.run(argparse.Namespace(out=out, target=target, dry_run=False, overwrite=False)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def classroom50(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("classroom50") / "out", "classroom50")
+
+
+@pytest.fixture(scope="module")
+def bundle(classroom50, tmp_path_factory) -> Path:
+    """Packed and unpacked again, as publish-pages and runner.py do it."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.add(classroom50 / "autograders" / "week3", arcname="week3")
+    assert len(packed.getvalue()) < 10 * 1024 * 1024
+    folder = tmp_path_factory.mktemp("runtime")
+    packed.seek(0)
+    with tarfile.open(fileobj=packed) as tar:
+        tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    return folder / "week3"
+
+
+def checkout(folder: Path, template: Path, *solved: str) -> Path:
+    shutil.copytree(template, folder)
+    for name in solved:
+        shutil.copy(ROOT / "solution" / name, folder / "assignment" / name)
+    return folder
+
+
+def autograde(bundle: Path, cwd: Path, tmp_path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | GIVEN | {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_TOKEN": "secret-token"}
+    environment |= {"GRADER_PYTHON": sys.executable, "CLASSROOM50_BUNDLE_DIR": str(bundle)} | more
+    command = [sys.executable, str(bundle / "autograder.py")]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=400
+    )
+
+
+def allowed_only(folder: Path, patterns: list[str]) -> None:
+    """What runner.py's enforce_allowed_files does: git's own ignore rules decide, and what they ignore is removed."""
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    (folder / "patterns").write_text("\n".join(patterns) + "\n", encoding="utf-8")
+    listing = ["git", "ls-files", "-o", "-i", "--exclude-from=patterns"]
+    for name in subprocess.run(listing, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines():
+        if name != "patterns":
+            (folder / name).unlink()
+    (folder / "patterns").unlink()
+
+
+def test_what_a_teacher_gets_for_classroom50(classroom50):
+    settings = json.loads((classroom50 / "assignment.json").read_text(encoding="utf-8"))
+    assert settings["runtime"] == json.loads((classroom50 / "runtime.json").read_text(encoding="utf-8"))
+    assert settings["release_assets"] == ["report.html"]
+    assert not (classroom50 / "template" / ".github").exists(), "autograde.yaml is Classroom 50's own"
+    page = (classroom50 / "README.md").read_text(encoding="utf-8")
+    assert all(f"--allowed-files '{pattern}'" in page for pattern in settings["allowed_files"])
+    rubric = (classroom50 / "autograders" / "week3" / "grader" / "rubric.toml").read_text(encoding="utf-8")
+    assert "run_seconds = 480" in rubric
+    assert not (classroom50 / "autograders" / "week3" / "assignment" / "data.py").exists()
+
+
+def test_the_bundle_grades_a_checkout(classroom50, bundle, tmp_path):
+    work = checkout(tmp_path / "work", classroom50 / "template", "data.py", "model.py")
+    secret = "import os\nprint('::error::injected', os.environ.get('GITHUB_TOKEN'))\n"
+    model = work / "assignment" / "model.py"
+    model.write_text(model.read_text(encoding="utf-8") + secret, encoding="utf-8")
+    allowed_only(work, json.loads((classroom50 / "assignment.json").read_text(encoding="utf-8"))["allowed_files"])
+    left = {p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file() and ".git" not in p.parts}
+    assert left == {f"assignment/{name}" for name in ("data.py", "model.py", "train.py", "week3.ipynb")}
+    done = autograde(bundle, work, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((work / "result.json").read_text(encoding="utf-8"))
+    assert (result["schema"], result["score"], result["max-score"]) == ("classroom50/result/v1", 40, 100)
+    assert result["score"] == sum(test["score"] for test in result["tests"])
+    assert all(type(t[key]) is int for t in result["tests"] for key in ("score", "max-score"))
+    assert [result[key] for key in ("classroom", "assignment", "submission", "commit", "release", "review")] == [
+        GIVEN[key] for key in ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL", "REVIEW_URL")
+    ]
+    assert "# Score 40/100" in (work / "release-body.md").read_text(encoding="utf-8")
+    output = (tmp_path / "output").read_text(encoding="utf-8")
+    assert output.startswith("status=failure\nsummary=40/100")
+    fence = re.search(r"::stop-commands::(\w+)\n(.*)\n::\1::", done.stdout, re.DOTALL)
+    assert fence is not None and "::error::" not in done.stdout.replace(fence[2], "")
+    assert "secret-token" not in done.stdout + (work / "result.json").read_text(encoding="utf-8")
+
+
+def test_an_unsolved_checkout_is_a_result_too_and_a_tampered_copy_is_named(classroom50, bundle, tmp_path):
+    work = checkout(tmp_path / "work", classroom50 / "template")
+    (work / "grader" / "rubric.toml").write_text("[points]\n", encoding="utf-8")
+    done = autograde(bundle, work, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((work / "result.json").read_text(encoding="utf-8"))["score"] == 0
+    body = (work / "release-body.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "not the course's copy (changed grader/rubric.toml)" in body
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_link_in_the_place_of_the_result_is_not_followed(tmp_path):
+    write_score(tmp_path / "reports")
+    target = tmp_path / "target"
+    target.write_text("mine", encoding="utf-8")
+    (tmp_path / "result.json").symlink_to(target)
+    (tmp_path / "release-body.md").symlink_to(target)
+    assert run_publish(tmp_path, "classroom50", **GIVEN).returncode == 0
+    assert target.read_text(encoding="utf-8") == "mine"
+
+
+def test_trouble_is_no_score(classroom50, bundle, tmp_path):
+    broken = tmp_path / "bundle"
+    shutil.copytree(bundle, broken)
+    (broken / "grader" / "rubric.toml").write_text("[points]\n", encoding="utf-8")
+    work = checkout(tmp_path / "work", classroom50 / "template")
+    done = autograde(broken, work, tmp_path)
+    assert done.returncode not in (0, 1)
+    assert not (work / "result.json").exists()
+
+
+# ---- Gradescope
+
+
+@pytest.fixture(scope="module")
+def autograder_zip(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("gradescope") / "out", "gradescope") / "week3-autograder.zip"
+
+
+def unpacked(autograder_zip: Path, root: Path) -> Path:
+    with zipfile.ZipFile(autograder_zip) as archive:
+        archive.extractall(root / "source")
+        for entry in archive.infolist():
+            (root / "source" / entry.filename).chmod(entry.external_attr >> 16)
+    for name in ("submission", "results"):
+        (root / name).mkdir()
+    return root
+
+
+def test_the_zip_for_gradescope(autograder_zip):
+    with zipfile.ZipFile(autograder_zip) as archive:
+        names = set(archive.namelist())
+        scripts = {name: archive.read(name) for name in ("setup.sh", "run_autograder")}
+    assert {"grader/run.py", "pyproject.toml", "assignment/digits/MNIST/raw/t10k-labels-idx1-ubyte"} <= names
+    assert not [name for name in names if name.startswith(("solution", "templates", "grader/authoring"))]
+    assert all(content.startswith(b"#!/usr/bin/env bash\n") and b"\r" not in content for content in scripts.values())
+    if bash := shutil.which("bash"):
+        for content in scripts.values():
+            assert subprocess.run([bash, "-n"], input=content).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
+def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path):
+    root = unpacked(autograder_zip, tmp_path / "auto grader")
+    rubric = root / "source" / "grader" / "rubric.toml"
+    rubric.write_text(rubric.read_text(encoding="utf-8") + '\n[visibility]\nmodel = "hidden"\n', encoding="utf-8")
+    for name in ("data.py", "model.py"):
+        shutil.copy(ROOT / "solution" / name, root / "submission")
+    shutil.copy(ROOT / "assignment" / "train.py", root / "submission")
+    environment = os.environ | {"GRADER_ROOT": str(root), "GRADER_PYTHON": sys.executable}
+    done = subprocess.run(
+        [str(root / "source" / "run_autograder")], env=environment, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+    assert results["score"] == 40 == sum(test["score"] for test in results["tests"])
+    assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "model"} == {"hidden"}
+    assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "data"} == {"visible"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
+def test_the_harness_says_when_there_is_no_score(autograder_zip, tmp_path):
+    root = unpacked(autograder_zip, tmp_path)
+    (root / "source" / "assignment/digits/MNIST/raw/t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01")
+    environment = os.environ | {"GRADER_ROOT": str(root), "GRADER_PYTHON": sys.executable}
+    subprocess.run([str(root / "source" / "run_autograder")], env=environment, capture_output=True, timeout=400)
+    results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+    assert "score" not in results and "no score" in results["output"]
+
+
+# ---- publish
+
+
+def result(status: str = "failed") -> Result:
+    checks = (
+        CheckResult("transform", "One picture", "data", 1, "passed", 4, 4),
+        CheckResult("step", "Steps", "training", 5, status, 2, 6, "some-finding", "seen", "look"),
+    )
+    grader = {"version": "0", "digest": "sha256:0", "isolation": "practice", "worker": "fork"}
+    return Result("2026-06-01T00:00:00Z", 1.0, 7, {"name": "x", "digest": "sha256:0", "notes": []}, grader, checks)
+
+
+def write_score(folder: Path, status: str = "failed") -> Path:
+    folder.mkdir()
+    (folder / "score.json").write_text(result(status).dumps(), encoding="utf-8")
+    return folder
+
+
+def run_publish(tmp_path: Path, service: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "grader", "publish", str(tmp_path / "reports"), "--for", service]
+    command += ["--into", str(tmp_path), *more]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
+    return subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, timeout=100)
+
+
+def test_publishing_to_github(tmp_path):
+    write_score(tmp_path / "reports")
+    files = {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    done = run_publish(tmp_path, "github", "--note", "A note.", "--note", " ", **files)
+    assert done.returncode == 0, done.stderr
+    assert "::notice title=Autograding complete::Points 6/10" in done.stdout
+    output = dict(line.split("=", 1) for line in (tmp_path / "output").read_text("utf-8").splitlines())
+    assert (output["score"], output["max_score"], output["passed"]) == ("6", "10", "false")
+    assert output["digest"].startswith("sha256:") and len(output["digest"]) == 71
+    assert "Score 6/10" in (tmp_path / "summary").read_text("utf-8")
+    told = json.loads((tmp_path / "reports" / "score.json").read_text("utf-8"))
+    assert told["submission"]["notes"] == ["A note."]
+    assert "A note" in (tmp_path / "summary").read_text("utf-8")
+
+
+@pytest.mark.parametrize("service", ["github", "classroom50", "gradescope"])
+def test_trouble_of_the_grader_is_status_3_and_never_a_zero(tmp_path, service):
+    done = run_publish(tmp_path, service, **GIVEN)  # there is no score.json
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert not (tmp_path / "result.json").exists() and "Points" not in done.stdout
+    write_score(tmp_path / "reports", "grader_error")
+    assert run_publish(tmp_path, service, **GIVEN).returncode == 3
+
+
+def test_broken_reports_are_trouble(tmp_path):
+    folder = write_score(tmp_path / "reports")
+    for text in ("", "{", "[]", '{"schema": "grader/score/v1"}', "\udcff"):
+        (folder / "score.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+        assert run_publish(tmp_path, "github").returncode == 3
+    (folder / "score.json").write_text(result().dumps(), encoding="utf-8")
+    (folder / "evidence.npz").write_bytes(b"PK no archive")
+    assert reports.read(folder) == result()
+    assert run_publish(tmp_path, "classroom50").returncode == 3, "outside Classroom 50's runner"
+
+
+# ---- archives
+
+
+def test_archives_are_the_same_bytes_each_time():
+    files = {"b": b"2", "a": b"#!/bin/sh\n", "c/d": b"\0"}
+    backwards = dict(reversed(files.items()))
+    assert archives.tar_gz(files) == archives.tar_gz(backwards) and archives.zipped(files) == archives.zipped(backwards)
+    with tarfile.open(fileobj=io.BytesIO(archives.tar_gz(files))) as tar:
+        assert {m.name: m.mode for m in tar} == {"a": 0o755, "b": 0o644, "c/d": 0o644}
+
+
+def test_a_bundle_that_is_too_large_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(contents, "BUNDLE_LIMIT", 100_000)
+    arguments = argparse.Namespace(out=tmp_path / "out", target="classroom50", dry_run=False, overwrite=False)
+    assert release.run(arguments) == 2 and "Classroom 50 takes 10" in capsys.readouterr().err
