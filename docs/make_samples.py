@@ -19,8 +19,9 @@ sys.path.append(str(ROOT))
 from grader.batch import corpus  # noqa: E402
 from grader.reports import terminal  # noqa: E402
 from grader.result import Result, write_text  # noqa: E402
-from grader.run import Server, grade, start_server  # noqa: E402
+from grader.run import grade, start_server  # noqa: E402
 from grader.submission import read  # noqa: E402
+from grader.worker.server import Server  # noqa: E402
 
 FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # the picture must not fetch a font from anywhere
 

@@ -15,10 +15,11 @@ from rich.live import Live
 from grader import reports
 from grader.checks import Check, all_checks
 from grader.digits import DigitsDamaged, load
+from grader.folders import sweep_stale
 from grader.reports import terminal
 from grader.result import Result
 from grader.rubric import BadRubric, load_rubric
-from grader.run import Run, in_run_order, start_server, sweep_stale
+from grader.run import Run, in_run_order, start_server
 from grader.submission import NoSubmission, read
 from grader.worker.confine import NotConfined
 

@@ -163,3 +163,9 @@ def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:
             how = f"signal {-status}"
         return Finding("process-killed", facts | {"how": how})
     return Finding("process-ended", facts | {"how": str(status)})
+
+
+def is_fatal(outcome: Outcome) -> bool:
+    """Whether it cost a child: what ended this way is not tried again."""
+    out_of_memory = outcome.raised is not None and outcome.raised.type == "MemoryError"
+    return outcome.kind in ("timeout", "memory", "output", "died", "protocol") or out_of_memory

@@ -11,8 +11,9 @@ import pytest
 
 from grader.result import Result
 from grader.rubric import Rubric, load_rubric
-from grader.run import Server, grade, start_server
+from grader.run import grade, start_server
 from grader.submission import read
+from grader.worker.server import Server
 
 Grade = Callable[..., Result]
 LONG = ("corpus", "attacks")  # markers of long runs: only when asked for with -m

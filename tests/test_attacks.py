@@ -19,8 +19,9 @@ from grader.batch import corpus
 from grader.batch.attacks import ANY, Attack, digest, load_all, survivors
 from grader.result import STATUSES, Result
 from grader.rubric import Rubric, load_rubric
-from grader.run import Server, grade, start_server
+from grader.run import grade, start_server
 from grader.submission import read
+from grader.worker.server import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 ATTACKS = load_all()
@@ -62,8 +63,8 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         (other / name).write_text(text, encoding="utf-8")
     (canary / "secret").write_text("sesame", encoding="utf-8")
     places = {"grader": ROOT / "grader", "root": ROOT, "other": other, "canary": canary, "temporary": folder}
-    while len(psutil.Process(server.process.pid).children()) < 1:  # type: ignore[attr-defined]
-        time.sleep(0.05)
+    while not (server.full.ready and server.light.ready):  # type: ignore[attr-defined]
+        time.sleep(0.05)  # before that there are children that only try things out
     own = {p.pid for p in psutil.Process(server.process.pid).children()}  # type: ignore[attr-defined]
     try:
         yield Ground(server, places, own)

@@ -16,9 +16,10 @@ import pytest
 from grader import digits as run_digits
 from grader.batch import attacks, corpus
 from grader.rubric import load_rubric
-from grader.run import Server, grade, start_server
+from grader.run import grade, start_server
 from grader.submission import read
 from grader.worker import confine, landlock
+from grader.worker.server import Server
 from grader.worker.spawner import SpawnServer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,17 +1,17 @@
 """Wheats and chaffs as data: one TOML file each, a patch on the reference solution.
 
-    what = "The network ends with softmax although the loss applies it again."
-    source = "Karpathy, A Recipe for Training Neural Networks"
-    finding = "scores-are-probabilities"    # chaffs only: the finding that must come first (or a list of right ones)
-    base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of the reference
+what = "The network ends with softmax although the loss applies it again."
+source = "Karpathy, A Recipe for Training Neural Networks"
+finding = "scores-are-probabilities"    # chaffs only: the finding that must come first (or a list of right ones)
+base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of the reference
 
-    [[patch]]                               # any number; `old` must occur exactly once
-    file = "model.py"
-    old = "return self.output(x)"
-    new = "return self.output(x).softmax(dim=1)"
+[[patch]]                               # any number; `old` must occur exactly once
+file = "model.py"
+old = "return self.output(x)"
+new = "return self.output(x).softmax(dim=1)"
 
-    [files]                                 # or whole files
-    "model.py" = '''...'''
+[files]                                 # or whole files
+"model.py" = '''...'''
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from grader.batch.attacks import Attack
 from grader.batch.corpus import CorpusDamaged
 from grader.batch.trials import Row, Trial
 from grader.rubric import Rubric
-from grader.run import Server, start_server
+from grader.run import start_server
+from grader.worker.server import Server
 
 HARMLESS = "(harmless) "
 PLACES = ("grader", "root", "other", "canary", "temporary")

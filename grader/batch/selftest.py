@@ -25,8 +25,9 @@ from grader.batch.trials import CannotKeep, Pool, Row, Store, Trial, judging_dig
 from grader.checks import PARTS
 from grader.result import write_text
 from grader.rubric import HERE, BadRubric, Rubric, load_rubric
-from grader.run import Server, start_server
+from grader.run import start_server
 from grader.worker.confine import NotConfined
+from grader.worker.server import Server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 from grader.checks import PARTS
 from grader.result import CheckResult, Result
 from grader.rubric import Rubric
-from grader.run import Server, grade, start_server
+from grader.run import grade, start_server
 from grader.submission import read
+from grader.worker.server import Server
 
 # What decides a verdict; texts, reports and this room do not, so changing them keeps finished runs valid.
 NOT_JUDGING = ("authoring", "batch", "reports")

@@ -1,6 +1,6 @@
 """The same assertions as a plain in-process pytest: what whole_process.py compares the grader with.
 
-    python -m pytest tests/benchmarks/plain_pytest.py -c tests/benchmarks/plain.ini
+python -m pytest tests/benchmarks/plain_pytest.py -c tests/benchmarks/plain.ini
 """
 
 from __future__ import annotations

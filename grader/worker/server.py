@@ -1,0 +1,51 @@
+"""What every kind of worker offers to the engine, and how one is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from grader.worker.confine import NotConfined, missing
+from grader.worker.job import Job, Request
+from grader.worker.limits import PR_SET_DUMPABLE, prctl
+
+OnProgress = Callable[[Mapping[str, Any]], None]
+
+
+class Server(Protocol):
+    """What runs student code: grader.worker.forked.ForkServer or grader.worker.spawner.SpawnServer."""
+
+    kind: str
+
+    @property
+    def isolation(self) -> str: ...
+    def measures(self) -> tuple[str, ...]: ...
+    def submit(self, request: Request, on_progress: OnProgress | None = None) -> Job: ...
+    def cancel(self, job: Job) -> None: ...
+    def close(self) -> None: ...
+
+
+def start(kind: str | None, home: Path, isolation: str | None, preload: Sequence[str]) -> Server:
+    """A warm server: "fork" on Linux, "spawn" elsewhere and on request. `home` is removed when it closes.
+
+    isolation: "confined" to have that tier or raise NotConfined, "practice" for resource limits only, None for what
+    the system offers.
+    """
+    prctl(PR_SET_DUMPABLE, 0)  # the judging process holds the labels: no other process of this user looks into it
+    if kind is None:
+        kind = "fork" if sys.platform.startswith("linux") else "spawn"
+    if kind == "fork":
+        from grader.worker.forked import ForkServer
+
+        server: Server = ForkServer(home, preload, isolation)
+    else:
+        from grader.worker.spawner import SpawnServer
+
+        server = SpawnServer(home, preload)
+    if isolation == "confined" and server.isolation != "confined":
+        lacking = ", ".join(missing(server.measures())) if kind == "fork" else "it needs --worker=fork"
+        server.close()
+        raise NotConfined(f"The isolation tier confined cannot be had here ({lacking}).")
+    return server
