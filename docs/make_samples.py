@@ -1,12 +1,15 @@
 """Makes the sample outputs in the handout and the README from real runs:  python docs/make_samples.py
 
-Writes templates/samples/fresh.txt and halfway.txt and docs/terminal.svg; then run `python -m grader build`.
+Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg and, where Chromium is installed, docs/report.png;
+then run `python -m grader build`.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from grader.batch import corpus  # noqa: E402
-from grader.reports import terminal  # noqa: E402
+from grader.reports import html, terminal  # noqa: E402
 from grader.result import Result, write_text  # noqa: E402
 from grader.run import grade, start_server  # noqa: E402
 from grader.submission import read  # noqa: E402
@@ -47,6 +50,20 @@ def picture(report: RenderableType, title: str) -> str:
     return FONT.sub("", console.export_svg(title=title))
 
 
+def photograph(page: str, path: Path) -> None:
+    """A screenshot of the top of a report, made by headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        print("docs/report.png was not made: there is no Chromium here")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "report.html").write_text(page, encoding="utf-8")
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        size = ["--window-size=900,1300", f"--user-data-dir={folder}/profile", f"--screenshot={path}"]
+        address = (Path(folder) / "report.html").as_uri()
+        subprocess.run([chromium, *options, *size, address], check=True, timeout=120, capture_output=True)
+
+
 def main() -> None:
     skeleton = {name: (ROOT / "assignment" / name).read_text(encoding="utf-8") for name in corpus.SUBMITTED}
     done = corpus.reference()
@@ -59,8 +76,9 @@ def main() -> None:
         samples = ROOT / "templates" / "samples"
         write_text(samples / "fresh.txt", plain(terminal.report(graded(server, skeleton))))
         write_text(samples / "halfway.txt", plain(terminal.report(graded(server, halfway))))
-        report = terminal.report(graded(server, wrong))
-        write_text(ROOT / "docs" / "terminal.svg", picture(report, "pytest grader/"))
+        result = graded(server, wrong)
+        write_text(ROOT / "docs" / "terminal.svg", picture(terminal.report(result), "pytest grader/"))
+        photograph(html.report(result), ROOT / "docs" / "report.png")
     finally:
         server.close()
 

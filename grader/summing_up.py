@@ -32,7 +32,8 @@ def check_result(
         text = hints.get(finding.id)
         if text is not None:
             message = f"{text.filled('title', finding.facts)}. {text.filled('seen', finding.facts)}"
-            hint = "\n".join(text.filled(field, finding.facts) for field in ("cause", "look", "question"))
+            cause, look, question = (text.filled(field, finding.facts) for field in ("cause", "look", "question"))
+            hint = f"{cause}\nLook here: {look}\n{question}"
         else:
             message = f"{finding.id}: {dict(finding.facts)}"
     return CheckResult(

@@ -40,9 +40,10 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
     symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
     blocks: list[RenderableType] = [Text("")]
+    longest = max((len(check.title) for check in result.checks), default=0)
     for part in result.parts:
         checks = [check for check in result.checks if check.part == part["name"]]
-        blocks.append(part_block(part, checks, symbols))
+        blocks.append(part_block(part, checks, symbols, longest))
     total = Text()
     total.append(f"Score {result.score}/{result.max_score}", style="bold")
     if words := accuracy_words(result):
@@ -64,7 +65,9 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
     return Group(*blocks)
 
 
-def part_block(part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str]) -> RenderableType:
+def part_block(
+    part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int
+) -> RenderableType:
     head = Text()
     head.append(f"{str(part['name']).capitalize():<10}", style="bold")
     head.append(f"{part['score']:>3}/{part['max_score']}")
@@ -74,7 +77,7 @@ def part_block(part: Mapping[str, object], checks: Sequence[CheckResult], symbol
         return head
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
-    table.add_column(ratio=1)
+    table.add_column(min_width=min(longest, WIDTH - 16))
     table.add_column(justify="right", no_wrap=True)
     for check in checks:
         style = STYLES.get(check.status, "dim")
