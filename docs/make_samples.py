@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from grader.batch import corpus  # noqa: E402
+from grader.files import write_text  # noqa: E402
 from grader.reports import html, terminal  # noqa: E402
-from grader.result import Result, write_text  # noqa: E402
+from grader.result import Result  # noqa: E402
 from grader.run import grade, start_server  # noqa: E402
 from grader.submission import read  # noqa: E402
 from grader.worker.server import Server  # noqa: E402

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from grader.files import read_regular
+
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "MANIFEST.sha256"
 TEACHER_ROOMS = ("authoring", "batch")  # folders of grader/ that no student gets
@@ -96,8 +98,6 @@ def listed(paths: list[str]) -> str:
 
 def differences(folder: Path, hashes: Mapping[str, str]) -> dict[str, list[str]]:
     """{"changed": paths, "added": ..., "missing": ..., "a link instead of a file": ...} against {path: hash}."""
-    from grader.submission import read_regular
-
     places = {prefix.rstrip("/") for prefix in GUARDED if any(path.startswith(prefix) for path in hashes)}
     files, links = walk(folder, sorted(places))
     changed = []

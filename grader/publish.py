@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from grader import reports
+from grader.files import write_bytes, write_text
 from grader.reports import classroom50, github, gradescope, reporter
-from grader.result import BadScore, Result, write_bytes, write_text
+from grader.result import BadScore, Result
 from grader.rubric import BadRubric, load_rubric
 
 TROUBLE = 3

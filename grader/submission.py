@@ -6,11 +6,11 @@ import ast
 import hashlib
 import os
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grader import manifest
+from grader.files import read_regular
 
 FILES = ("data.py", "model.py", "train.py")
 GIVEN = ("plots", "command_line", "digits_source")  # helpers the student was given and does not hand in
@@ -94,30 +94,6 @@ def read(path: Path, limit: int, name: str | None = None) -> Submission:
         notes.append(f"Not used: {', '.join(ignored)} (only {', '.join(FILES)} are graded).")
     notes += manifest.notes(path)
     return Submission(name or path.resolve().name, path, files, problems, tuple(notes))
-
-
-def read_regular(path: Path, limit: int) -> tuple[bytes, str]:
-    """(content, "") of a regular file, or (b"", finding id). Links are not followed: they can point anywhere."""
-    try:
-        seen = os.lstat(path)
-    except OSError:
-        return b"", "file-missing"
-    if not stat.S_ISREG(seen.st_mode):
-        return b"", "file-not-regular"
-    if seen.st_size > limit:
-        return b"", "file-too-big"
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        return b"", "file-unreadable"
-    with open(descriptor, "rb") as file:
-        if not os.path.samestat(os.fstat(file.fileno()), seen):
-            return b"", "file-not-regular"
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        return b"", "file-too-big"
-    return content, "" if content.strip() else "file-empty"
 
 
 def fuller_notebook(folder: Path) -> Path | None:

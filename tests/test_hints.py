@@ -15,7 +15,7 @@ from grader.rubric import HINT_FIELDS, load_hints
 ROOT = Path(__file__).resolve().parents[1]
 HINTS = load_hints()
 JUDGES = [*sorted((ROOT / "grader" / "checks").glob("*.py")), ROOT / "grader" / "outcomes.py",
-          ROOT / "grader" / "submission.py", ROOT / "grader" / "run.py"]  # fmt: skip
+          ROOT / "grader" / "files.py", ROOT / "grader" / "submission.py", ROOT / "grader" / "run.py"]  # fmt: skip
 
 
 def constants() -> set[str]:

@@ -20,7 +20,7 @@ from grader.authoring.archives import is_program
 from grader.authoring.build import ROOT
 from grader.authoring.contents import TARGETS, Files, NotReleasable
 from grader.authoring.markers import MarkerError
-from grader.result import write_bytes
+from grader.files import write_bytes
 
 
 @dataclass

@@ -23,8 +23,8 @@ from grader.batch.selftest import add_common, carry_out, positive, stopped
 from grader.batch.thresholds import ENOUGH_SEEDS, Measured, Proposal
 from grader.batch.trials import CannotKeep, Row, Store, Trial, judging_digest
 from grader.digits import DigitsDamaged, load
+from grader.files import write_text
 from grader.reports.markdown import escape
-from grader.result import write_text
 from grader.rubric import BadRubric, Rubric, load_rubric
 
 REFERENCE = "(reference)"

@@ -23,7 +23,7 @@ from grader.batch.corpus import ROOT, CorpusDamaged, Entry
 from grader.batch.plan import KINDS, SEEDS, Plan, load_entries, planned
 from grader.batch.trials import CannotKeep, Pool, Row, Store, Trial, judging_digest, open_trials, rows_of
 from grader.checks import PARTS
-from grader.result import write_text
+from grader.files import write_text
 from grader.rubric import HERE, BadRubric, Rubric, load_rubric
 from grader.run import start_server
 from grader.worker.confine import NotConfined

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import NormalDist, fmean, stdev
 
-from grader.result import write_text
+from grader.files import write_text
 from grader.rubric import BadRubric, Tier, load_rubric, load_toml
 
 SIGMAS = 4.26  # NormalDist().inv_cdf(1e-5) is -4.265

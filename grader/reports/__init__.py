@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from grader.files import write_bytes, write_text
 from grader.reports import github, reporter
-from grader.result import BadScore, Result, write_bytes, write_text
+from grader.result import BadScore, Result
 from grader.text import one_line
 
 EVIDENCE_BYTES = 64 << 20  # what evidence.npz may unpack to
