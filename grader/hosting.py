@@ -191,6 +191,8 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Any:
         outcome = yield
         self.stop()
+        if int(exitstatus) == pytest.ExitCode.NO_TESTS_COLLECTED:
+            self.console.print("No check matches; the parts for -m are data, model, training, accuracy.")
         if int(exitstatus) == pytest.ExitCode.INTERRUPTED:
             self.console.print("\nStopped. Nothing was graded, and nothing is left running.")
         self.summary_errors()
@@ -198,8 +200,9 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
         if result is not None:
             self.show(terminal.report(result, self.config.option.all_hints))
             if self.config.option.report:
-                self.console.print(f"Reports are in {self.config.option.report}", style="dim", markup=False)
-            self.console.print(f"The same digits again: --seed={result.seed}", style="dim")
+                page = Path(self.config.option.report) / "report.html"
+                self.console.print(f"The report to open: {page}", style="dim", markup=False)
+            self.console.print(f"To repeat this run exactly: --seed={result.seed}", style="dim")
         return outcome
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:

@@ -13,7 +13,7 @@ from grader.submission import FILES
 from grader.text import one_line
 from grader.worker.job import Outcome
 
-SIGNATURE = re.compile(r"(\w+)\(\) (?:takes|got|missing)|(\w+)\(\) (?:\w+ )*argument|multiple values for argument")
+SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
 
 
 class NotSeen(Exception):
@@ -49,7 +49,7 @@ def finding_of(check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
     if kind == "missing-name":
         return "failed", missing_name(outcome, check)
     if kind in ("raised", "failed"):
-        return raised(outcome, facts)
+        return raised(outcome, facts, check)
     if kind == "timeout":
         finding = "run-timeout" if outcome.detail == "run" else "import-timeout" if outcome.importing else "timeout"
         return "timeout", Finding(finding, facts | {"seconds": f"{outcome.seconds:.0f}"})
@@ -82,7 +82,7 @@ def missing_name(outcome: Outcome, check: Check) -> Finding:
     return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar, "todo": check.todo})
 
 
-def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
+def raised(outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[str, Finding]:
     error = outcome.raised or Raised("Error", "")
     message = one_line(error.message, 400)
     facts = facts | {"error": one_line(f"{error.type}: {message}".rstrip(": "), 400), "where": where(error)}
@@ -104,8 +104,10 @@ def raised(outcome: Outcome, facts: dict[str, Any]) -> tuple[str, Finding]:
     if re.search("CUDA|NVIDIA", message) or ("cuda" in message and error.type in ("RuntimeError", "AssertionError")):
         return "crashed", Finding("needs-cuda", facts)
     if not error.frames:
-        if error.type == "TypeError" and SIGNATURE.search(message):
-            return "failed", Finding("wrong-signature", facts)
+        if error.type == "TypeError" and (called := SIGNATURE.search(message)):
+            own = {name.partition(".")[2] for name in check.calls} | {"forward"}
+            ours = own & set((called[1] or "").split("."))
+            return "failed", Finding("wrong-signature" if ours or not called[1] else "brackets-missing", facts)
         return "crashed", Finding("answer-odd", facts)
     return "crashed", Finding("import-raises" if outcome.importing else "raises", facts)
 

@@ -74,6 +74,7 @@ class Run:
         self.memory: dict[str, Any] = {}
         self.prints: dict[str, str] = {}
         self.jobs: dict[str, Job] = {}
+        self.asking = threading.Lock()
         self.broken_files: dict[str, NotSeen] = {}  # file -> how its import ended
         self.fatal: dict[str, NotSeen] = {}  # function -> how it ended a child (timeout, memory, output, death)
         self.beginning: threading.Thread | None = None
@@ -100,7 +101,7 @@ class Run:
         """In a thread of its own: making the digits takes as long as the worker needs to import torch."""
         try:
             root = Student(self, check).secret_root()
-            self.request(check, ACCURACY_PROBE, {"root": root})
+            self.request(ACCURACY_PROBE, {"root": root})
         except (OSError, run_digits.DigitsDamaged):
             pass  # the accuracy check meets it again, and reports it
 
@@ -113,14 +114,19 @@ class Run:
         known += [e for m in modules_of(probe)[1:] if (e := self.broken_files.get(m)) and is_fatal(e.outcome)]
         for earlier in filter(None, known):
             raise NotSeen(earlier.outcome, blocked=True)
-        job = self.request(check, probe, arguments)
+        job = self.request(probe, arguments)
         outcome = job.wait(max(0.0, self.deadline - time.monotonic()))
         if outcome is None:
             self.server.cancel(job)
             outcome = Outcome("timeout", detail="run")
         return outcome
 
-    def request(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Job:
+    def request(self, probe: str, arguments: Mapping[str, Any]) -> Job:
+        """The job that answers a question; asked once. The training's thread asks too, hence the lock."""
+        with self.asking:
+            return self.submit(probe, arguments)
+
+    def submit(self, probe: str, arguments: Mapping[str, Any]) -> Job:
         key = repr((probe, sorted((n, digest_of(a)) for n, a in arguments.items())))
         if key not in self.jobs:
             long = probe == ACCURACY_PROBE

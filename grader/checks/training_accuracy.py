@@ -96,6 +96,13 @@ def name_accuracy(got: list[float], groups: list[Group]) -> None:
         "images": len(group.labels),
         "right": group.right,
     }
+    whole = [numbers.argmax_of_whole_batches(group.scores, group.labels, group.batch_size) for group in groups]
+    if any(whole) and all(abs(g - w) < ROUNDING for g, w in zip(got, whole)):
+        fail(
+            "argmax-over-batch",
+            seen=f"{facts['right']} of {facts['images']} answers were right, you returned {facts['got']:.4g}, "
+            "as if each batch had one largest score only",
+        )
     known = [numbers.accuracies(group.scores, group.labels, group.batch_size) for group in groups]
     for name in known[0]:
         if all(abs(g - k[name]) < ROUNDING for g, k in zip(got, known)):

@@ -90,7 +90,9 @@ def part_block(
 def step_block(result: Result) -> list[RenderableType]:
     heading, texts = next_step(result)
     if not heading:
-        return [Text("Everything passes. Well done!", style="bold green"), Text("")]
+        whole = result.max_score == 100
+        praise = "Everything passes. Well done!" if whole else "Everything here passes; `pytest grader/` runs the rest."
+        return [Text(praise, style="bold green"), Text("")]
     return [Text(heading, style="bold"), *paragraphs(texts)]
 
 

@@ -131,7 +131,7 @@ class ForkServer:
         finally:
             job.finished.set()
 
-    def run(self, job: Job, line: Line, number: str) -> None:
+    def run(self, job: Job, line: Line, number: str, attempts: int = 3) -> None:
         with line.changed:
             if not line.changed.wait_for(lambda: line.ready or line.dead or job.outcome, START_SECONDS) or line.dead:
                 raise ServerFailed(self.why())
@@ -166,8 +166,16 @@ class ForkServer:
         ours.close()
         if kind == "ended":
             kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
-            if kind == "died" and line.dead:
-                kind = "lost"
+        if kind == "refused" or (kind == "died" and job.clock is None):  # before student code began: not its fault
+            why = str(job.final.values) if job.final is not None else job.prints.text()
+            with (self.home / "attempts.log").open("a", encoding="utf-8") as log:
+                log.write(f"{number}: {kind} {status} {why}\n")
+            if attempts > 1 and not line.dead:
+                job.again()
+                self.run(job, line, f"{number}+", attempts - 1)
+                return
+        if kind == "died" and (line.dead or job.clock is None):
+            kind = "lost"
         job.end(kind, status, detail=job.bad)
 
     def watch(self, job: Job, line: Line, number: str) -> str:

@@ -110,6 +110,9 @@ class Prints:
         self.count += len(data)
         self.tail = (self.tail + data)[-KEPT_PRINTS:]
 
+    def clear(self) -> None:
+        self.count, self.tail = 0, b""
+
     def text(self, until: bytes = b"") -> str:
         tail = self.tail.split(until)[0] if until else self.tail
         return tail.decode("utf-8", "replace")
@@ -137,6 +140,11 @@ class Job:
         self.limit = request.limits.import_seconds
         self.pid: int | None = None
         self.idle: bool | None = None  # a long-lived worker's word that it is ready for another probe, and unchanged
+
+    def again(self) -> None:
+        """Forget what a child said that ended before any student code ran: another will be tried."""
+        self.decoder, self.final, self.pid = Decoder(), None, None
+        self.prints.clear()
 
     def feed(self, data: bytes) -> None:
         """Bytes from the worker. Never raises: what is wrong is remembered and ends the job."""
