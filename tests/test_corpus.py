@@ -32,9 +32,12 @@ def named(name: str) -> corpus.Entry:
 
 def spread(entries, every, keep=()):
     """Each entry as a parameter; all but every n-th and those to keep are left to `-m corpus`."""
-    for number, entry in enumerate(entries):
-        daily = number % every == 0 or entry.name in keep
-        yield pytest.param(entry, id=entry.name, marks=[] if daily else [pytest.mark.corpus])
+    return [
+        pytest.param(
+            entry, id=entry.name, marks=[] if number % every == 0 or entry.name in keep else [pytest.mark.corpus]
+        )
+        for number, entry in enumerate(entries)
+    ]
 
 
 @pytest.mark.parametrize("wheat", spread(WHEATS, 6))
