@@ -1,6 +1,7 @@
 """Makes the sample outputs in the handout and the README from real runs:  python docs/make_samples.py
 
-Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg and, where Chromium is installed, docs/report.png;
+Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg and, where Chromium is
+installed, templates/samples/report.png, which the handout shows;
 then run `python -m grader build`.
 """
 
@@ -55,7 +56,7 @@ def photograph(page: str, path: Path) -> None:
     """A screenshot of the top of a report, made by headless Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        print("docs/report.png was not made: there is no Chromium here")
+        print(f"{path} was not made: there is no Chromium here")
         return
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "report.html").write_text(page, encoding="utf-8")
@@ -79,7 +80,7 @@ def main() -> None:
         write_text(samples / "halfway.txt", plain(terminal.report(graded(server, halfway))))
         result = graded(server, wrong)
         write_text(ROOT / "docs" / "terminal.svg", picture(terminal.report(result), "pytest grader/"))
-        photograph(html.report(result), ROOT / "docs" / "report.png")
+        photograph(html.report(result), samples / "report.png")
     finally:
         server.close()
 

@@ -53,6 +53,8 @@ def test_a_leak_would_be_seen(outputs):
 def test_building_twice_gives_the_same_bytes(outputs):
     assert building.build() == outputs
     for name, content in outputs.items():
+        if name.endswith(".png"):
+            continue
         assert b"\r" not in content and content.endswith(b"\n"), name
         assert not re.search(rb"\{\{|\}\}|\{%", content) or name.endswith(".py"), name
 

@@ -27,6 +27,7 @@ def build(root: Path = ROOT) -> dict[str, bytes]:
     given = {name: text for name, text in solutions.items() if name not in FILES}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
+    outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
     outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
     return outputs
 
@@ -57,7 +58,10 @@ def stale(outputs: dict[str, bytes], folder: Path) -> list[str]:
 
 
 def same_lines(path: Path) -> bytes | None:
-    return path.read_bytes().replace(b"\r\n", b"\n") if path.is_file() else None
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    return content if b"\0" in content else content.replace(b"\r\n", b"\n")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

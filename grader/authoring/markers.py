@@ -181,7 +181,7 @@ def leaks(solutions: dict[str, str], outputs: dict[str, bytes]) -> list[str]:
     secret = sorted(set().union(*(solution_lines(name, text) for name, text in solutions.items() if name in FILES)))
     found = []
     for path, content in outputs.items():
-        text = content.decode("utf-8").replace('\\"', '"')  # a notebook is JSON
+        text = content.decode("utf-8", "replace").replace('\\"', '"')  # a notebook is JSON
         whole = {bare(line.removesuffix('\\n",')) for line in text.splitlines()}
         for line in secret:
             inside = len(line) >= SHORT and re.search(rf"(?<!\w){re.escape(line)}(?!\w)", text)
