@@ -18,7 +18,7 @@ from grader.digits import DigitsDamaged, load
 from grader.folders import sweep_stale
 from grader.reports import terminal
 from grader.result import Result
-from grader.rubric import BadRubric, load_rubric
+from grader.rubric import BadRubric, load_hints, load_rubric
 from grader.run import Run, in_run_order, start_server
 from grader.submission import NoSubmission, read
 from grader.worker.confine import NotConfined
@@ -33,6 +33,7 @@ def open_run(config: pytest.Config) -> Run:
     sweep_stale()
     try:
         rubric = load_rubric()
+        hints = load_hints()
         load()
         path = Path(options.submission) if options.submission else ROOT / "assignment"
         submission = read(config.invocation_params.dir / path, int(rubric.limits["file_bytes"]))
@@ -44,7 +45,7 @@ def open_run(config: pytest.Config) -> Run:
         server = start_server(options.worker, isolation=options.isolation)
     except NotConfined as error:
         raise pytest.UsageError(f"{error} Leave --isolation=confined out to run in practice mode.") from error
-    return Run(submission, server, rubric, seed=options.seed)
+    return Run(submission, server, rubric, hints, seed=options.seed)
 
 
 class Host:

@@ -150,7 +150,8 @@ def other_course(tmp_path):
     for folder in ("solution", "templates"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("plots", "__pycache__"))
     (tmp_path / "grader").mkdir()
-    shutil.copy(ROOT / "grader" / "rubric.toml", tmp_path / "grader")
+    for name in ("rubric.toml", "hints.toml"):
+        shutil.copy(ROOT / "grader" / name, tmp_path / "grader")
     (tmp_path / "solution" / "model.py").write_text(CNN, encoding="utf-8")
     return tmp_path
 

@@ -15,12 +15,18 @@ from jinja2 import TemplateError
 from grader.authoring.handout import context, render
 from grader.authoring.markers import FILES, MarkerError, leaks, student_version
 from grader.authoring.notebook import notebook
+from grader.rubric import BadRubric, load_hints, load_rubric
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def build(root: Path = ROOT) -> dict[str, bytes]:
-    """Every generated file of assignment/, {relative path: content}. Nothing is written."""
+    """Every generated file of assignment/, {relative path: content}. Nothing is written.
+
+    Raises BadRubric before anything else: what cannot grade is not published.
+    """
+    load_rubric(root / "grader" / "rubric.toml")
+    load_hints(root / "grader" / "hints.toml")
     values = context(root)
     solutions = read_solution(root)
     stubs = {name: student_version(name, solutions[name], values["todos"]) for name in FILES}
@@ -75,6 +81,9 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         outputs = build(root)
     except MarkerError as error:
         print(f"Nothing was built: solution/{error}", file=sys.stderr)
+        return 2
+    except BadRubric as error:
+        print(f"Nothing was built: {error}", file=sys.stderr)
         return 2
     except (TemplateError, KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is none
         print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)

@@ -11,8 +11,9 @@ from typing import Any
 from grader import manifest
 from grader.authoring import archives
 from grader.authoring.build import build, read_solution
-from grader.authoring.handout import context, load_toml, render
+from grader.authoring.handout import context, render
 from grader.authoring.markers import FILES, leaks
+from grader.rubric import load_toml
 
 Files = dict[str, bytes]
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from grader.checks import PARTS, all_checks
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-
-def load_toml(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return content
+from grader.rubric import load_toml
 
 
 def context(root: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from grader.authoring.build import ROOT
 from grader.authoring.contents import TARGETS, Files, NotReleasable
 from grader.authoring.markers import MarkerError
 from grader.files import write_bytes
+from grader.rubric import BadRubric
 
 
 @dataclass
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
             raise NotReleasable(f"{folder} is this repository or holds it; choose another folder.")
         files = complete(TARGETS[arguments.target](root))
         planned = plan(files, folder)
-    except (MarkerError, NotReleasable) as error:
+    except (MarkerError, NotReleasable, BadRubric) as error:
         print(f"Nothing was released: {error}", file=sys.stderr)
         return 2
     except (TemplateError, KeyError, ValueError, OSError) as error:
