@@ -6,7 +6,8 @@
 (b) the same assertions in a plain in-process pytest (tests/benchmarks/plain_pytest.py)
 
 The three alternate, so a machine that slows down slows all of them. Wall and CPU seconds are of the whole process
-tree (os.wait4), peak memory is the largest sum of the tree's proportional set sizes (PSS, shared pages counted once),
+tree (os.wait4); the grader ends its servers by a kill, so what ran below them is missing from its CPU seconds: compare
+wall time. Peak memory is the largest sum of the tree's proportional set sizes (PSS, shared pages counted once),
 sampled every 0.1 s in runs of their own. Then: seconds from start to the first verdict shown, on a pseudo-terminal.
 Linux and macOS; PSS is Linux only.
 """
