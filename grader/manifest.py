@@ -16,7 +16,6 @@ from grader.files import read_regular
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "MANIFEST.sha256"
 TEACHER_ROOMS = ("authoring", "batch")  # folders of grader/ that no student gets
-TEACHER_FILES = ("selftest.py", "calibrate.py")
 GUARDED = ("grader/", ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
 LARGEST = 1_000_000  # bytes; no file of the grader comes near it
 MOST_FILES = 5_000
@@ -53,7 +52,7 @@ def grader_files(root: Path = ROOT) -> list[str]:
     found = []
     for path in sorted((root / "grader").rglob("*")):
         inner = path.relative_to(root / "grader").parts
-        if not path.is_file() or inner[0] in TEACHER_ROOMS or inner[-1] in TEACHER_FILES:
+        if not path.is_file() or inner[0] in TEACHER_ROOMS:
             continue
         if any(part == "__pycache__" or part.startswith(".") for part in inner) or path.suffix == ".pyc":
             continue

@@ -117,7 +117,7 @@ class Run:
         job = self.request(probe, arguments)
         outcome = job.wait(max(0.0, self.deadline - time.monotonic()))
         if outcome is None:
-            self.server.cancel(job)
+            job.cancel()
             outcome = Outcome("timeout", detail="run")
         return outcome
 
@@ -230,7 +230,7 @@ class Run:
                 (ending := self.broken_files.get(module)) and is_fatal(ending.outcome)
                 for module in modules_of(ACCURACY_PROBE)
             ):
-                self.server.cancel(job)
+                job.cancel()
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Run:
         """Stop what still runs and remove the run's folder."""
         for job in self.jobs.values():
             if job.outcome is None:
-                self.server.cancel(job)
+                job.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

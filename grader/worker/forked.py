@@ -14,11 +14,9 @@ from typing import Any
 
 from grader.worker.channel import encode
 from grader.worker.confine import missing
-from grader.worker.job import START_SECONDS, Job, Request
+from grader.worker.job import GRACE, START_SECONDS, Job, Request
 from grader.worker.limits import clean_environment
 from grader.worker.processes import ServerFailed, bootstrap, kill_family
-
-GRACE = 2.0  # seconds for a child to end after its answer, and for prints to arrive after its end
 
 
 class Line:
@@ -201,11 +199,6 @@ class ForkServer:
         self.log.flush()
         tail = (self.home / "worker.log").read_text(encoding="utf-8", errors="replace")[-2000:]
         return f"the worker process has ended: {tail.strip() or 'no message'}"
-
-    def cancel(self, job: Job) -> None:
-        """Stop a job, and wait until nothing of it runs any more."""
-        job.end("cancelled")
-        job.finished.wait(GRACE)
 
     def close(self) -> None:
         """End the server and everything below it."""

@@ -15,6 +15,7 @@ from grader.worker.channel import BadFrame, Decoder, Frame
 
 ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
+GRACE = 2.0  # seconds for a child to end after its answer, and for prints to arrive after its end
 START_SECONDS = 300.0  # for a worker to import torch on a slow, cold machine
 WEIGH_SECONDS = 1.0  # between two looks at how much memory a whole job takes
 KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
@@ -248,6 +249,11 @@ class Job:
                 kind, values, status, self.importing, self.prints.text(until), time.monotonic() - self.begun, detail
             )
             self.changed.notify_all()
+
+    def cancel(self) -> None:
+        """Stop it, and wait until nothing of it runs any more."""
+        self.end("cancelled")
+        self.finished.wait(GRACE)
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """The outcome, or None when it has not come within `timeout` seconds."""

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from grader.worker.channel import BadFrame, Decoder, encode
-from grader.worker.job import START_SECONDS, Job, Request
+from grader.worker.job import GRACE, START_SECONDS, Job, Request
 from grader.worker.limits import clean_environment
 from grader.worker.processes import ServerFailed, bootstrap, kill_family
-
-GRACE = 2.0
 
 
 class Interpreter:
@@ -189,11 +187,6 @@ class SpawnServer:
                 while len(self.pool) < self.at_once + 1:
                     self.pool.append(self.start("full"))
             self.changed.notify_all()
-
-    def cancel(self, job: Job) -> None:
-        """Stop a job, and wait until nothing of it runs any more."""
-        job.end("cancelled")
-        job.finished.wait(GRACE)
 
     def close(self) -> None:
         with self.changed:
