@@ -1,4 +1,4 @@
-"""Week 3, part 2: the network."""
+"""Part 2: the network."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Week 3, part 3: teach the network."""
+"""Part 3: teach the network."""
 
 import torch
 from torch import nn

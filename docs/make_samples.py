@@ -1,8 +1,8 @@
 """Makes the sample outputs in the handout and the README from real runs:  python docs/make_samples.py
 
-Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg and, where Chromium is
-installed, templates/samples/report.png, which the handout shows;
-then run `python -m grader build`.
+Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg, the five findings in README.md and,
+where Chromium is installed, templates/samples/report.png, which the handout shows; then run
+`python -m grader build`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ sys.path.append(str(ROOT))
 from grader.batch import corpus  # noqa: E402
 from grader.files import write_text  # noqa: E402
 from grader.reports import html, terminal  # noqa: E402
+from grader.reports.markdown import escape  # noqa: E402
+from grader.reports.words import next_step  # noqa: E402
 from grader.result import Result  # noqa: E402
 from grader.run import grade, start_server  # noqa: E402
 from grader.submission import read  # noqa: E402
 from grader.worker.server import Server  # noqa: E402
 
+FINDINGS = ("no-zero-grad", "pytorch-quickstart", "broadcast-compare", "test-not-normalised", "squeeze-output")
+MARKED = re.compile(r"(<!-- findings: docs/make_samples.py -->\n).*?(<!-- end -->)", re.DOTALL)
 FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)  # the picture must not fetch a font from anywhere
 
 
@@ -66,6 +70,19 @@ def photograph(page: str, path: Path) -> None:
         subprocess.run([chromium, *options, *size, address], check=True, timeout=120, capture_output=True)
 
 
+def findings(server: Server) -> str:
+    """The next step of five wrong solutions, as Markdown."""
+    lines = []
+    for name in FINDINGS:
+        entry = corpus.load(ROOT / "tests" / "chaffs" / f"{name}.toml")
+        heading, texts = next_step(graded(server, corpus.source_of(entry)))
+        lines += [f"*{entry.what}*", ""]
+        lines += [f"> {line}\n>" for line in (f"**{heading}**", *map(escape, texts))]
+        lines[-1] = lines[-1].removesuffix("\n>")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
     skeleton = {name: (ROOT / "assignment" / name).read_text(encoding="utf-8") for name in corpus.SUBMITTED}
     done = corpus.reference()
@@ -78,6 +95,10 @@ def main() -> None:
         samples = ROOT / "templates" / "samples"
         write_text(samples / "fresh.txt", plain(terminal.report(graded(server, skeleton))))
         write_text(samples / "halfway.txt", plain(terminal.report(graded(server, halfway))))
+        readme = ROOT / "README.md"
+        shown = findings(server)
+        text = MARKED.sub(lambda found: f"{found[1]}\n{shown}\n{found[2]}", readme.read_text(encoding="utf-8"))
+        write_text(readme, text)
         result = graded(server, wrong)
         write_text(ROOT / "docs" / "terminal.svg", picture(terminal.report(result), "pytest grader/"))
         photograph(html.report(result), samples / "report.png")

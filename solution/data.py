@@ -1,4 +1,4 @@
-"""Week 3, part 1: from picture files to batches of tensors."""
+"""Part 1: from picture files to batches of tensors."""
 
 import torch
 from torch.utils.data import DataLoader, random_split

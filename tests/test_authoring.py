@@ -182,7 +182,32 @@ def test_build_says_what_to_mend_and_writes_nothing(other_course, capsys):
 def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, capsys):
     (other_course / "templates" / "handout.md.j2").write_text("{{ nobody }}", encoding="utf-8")
     assert run_build(other_course) == 2
-    assert "'nobody' is undefined" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "templates/handout.md.j2: 'nobody' is undefined" in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("file", "old", "new", "told"), [
+    ("templates/course.toml", "week = 3", 'week = "three"', "week is a whole number"),
+    ("templates/course.toml", "week = 3", "", "week is a whole number"),
+    ("templates/course.toml", 'repository = "https://', 'repository = "git@', "it must be the web address"),
+    ("templates/course.toml", 'minutes = "30"', "", "[parts.model] lacks minutes"),
+    ("templates/course.toml", "[links]", "[other]", "[links] is missing"),
+    ("templates/course.toml", '4 = "send', 'four = "send', "[todos] lacks 4"),
+    ("templates/course.toml", "week = 3", "week = ", "not valid TOML"),
+    ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
+    ("templates/course.toml", "kaggle = ", "keggle = ", "'dict object' has no attribute 'kaggle'"),
+    ("grader/hints.toml", "{file} is not there", "{fil} is not there", "[file-missing] has {fil}, which no check"),
+    ("grader/hints.toml", "{file} is not there", "{file is not there", "has a brace without its partner"),
+])  # fmt: skip
+def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, file, old, new, told):
+    path = other_course / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) >= 1
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert run_build(other_course) == 2
+    said = capsys.readouterr().err
+    assert told in said and path.name in said + "course.toml" and len(said.splitlines()) == 1, said
+    assert not (other_course / "assignment").exists()
 
 
 # ---- markers

@@ -179,6 +179,22 @@ def test_a_failure_leaves_nothing_half_made(tmp_path, monkeypatch, capsys):
     assert "No space left" in capsys.readouterr().err
 
 
+def test_a_release_for_somebody_else_is_not_replaced(made, tmp_path, capsys):
+    """Nor is a file. What students get and what a service wants never share a folder by mistake."""
+    before = files_of(made)
+    assert make(made, "gradescope") == 2
+    assert "holds a release for github; choose another folder for gradescope" in capsys.readouterr().err
+    assert files_of(made) == before
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    assert make(tmp_path / "notes.txt") == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_without_a_repository_of_the_course_a_release_says_what_does_not_work_yet(tmp_path, capsys):
+    assert make(tmp_path / "week3") == 0
+    assert "names no repository on GitHub yet" in capsys.readouterr().out
+
+
 def test_not_into_this_repository(capsys):
     assert make(ROOT) == 2 and make(ROOT.parent) == 2
     assert "choose another folder" in capsys.readouterr().err

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
+from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.markers import FILES, MarkerError, leaks, student_version
 from grader.authoring.notebook import notebook
-from grader.rubric import BadRubric, load_hints, load_rubric
+from grader.rubric import BadRubric, load_rubric
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,7 @@ def build(root: Path = ROOT) -> dict[str, bytes]:
     Raises BadRubric before anything else: what cannot grade is not published.
     """
     load_rubric(root / "grader" / "rubric.toml")
-    load_hints(root / "grader" / "hints.toml")
+    load_known_hints(root)
     values = context(root)
     solutions = read_solution(root)
     stubs = {name: student_version(name, solutions[name], values["todos"]) for name in FILES}

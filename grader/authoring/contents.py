@@ -11,6 +11,7 @@ from typing import Any
 from grader import manifest
 from grader.authoring import archives
 from grader.authoring.build import build, read_solution
+from grader.authoring.course import slug_of
 from grader.authoring.handout import context, render
 from grader.authoring.markers import FILES, leaks
 from grader.rubric import load_toml
@@ -18,7 +19,6 @@ from grader.rubric import load_toml
 Files = dict[str, bytes]
 
 DIGITS = "assignment/digits"
-NO_COURSE = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
 BUNDLE_LIMIT = 10 * 1024 * 1024  # bytes; what Classroom 50's runner fetches at most
 CLASSROOM50_SECONDS = 480  # of its 15 minutes for everything, so that the result is written in any case
 
@@ -33,9 +33,8 @@ def course(root: Path) -> dict[str, Any]:
     slug: "owner/name" of the course's repository on GitHub, or "" while course.toml names none.
     """
     values = context(root)
-    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", str(values["repository"]))
-    slug = found[1] if found and not found[1].startswith(NO_COURSE) else ""
-    return values | {"project": load_toml(root / "pyproject.toml")["project"], "slug": slug, "workflow": True}
+    project = load_toml(root / "pyproject.toml")["project"]
+    return values | {"project": project, "slug": slug_of(values), "workflow": True}
 
 
 def github(root: Path) -> Files:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 
+from grader.authoring.course import load_course
 from grader.checks import PARTS, all_checks
-from grader.rubric import load_toml
+from grader.rubric import BadRubric, load_toml
 
 
 def context(root: Path) -> dict[str, Any]:
     """Everything a template may use: course.toml, the rubric, and the checks part by part."""
-    course = load_toml(root / "templates" / "course.toml")
+    course = load_course(root)
     rubric = load_toml(root / "grader" / "rubric.toml")
     return {
         **course,
@@ -34,7 +35,10 @@ def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, A
 
 
 def render(root: Path, template: str, values: dict[str, Any]) -> str:
-    """A template of templates/, filled in. A name it does not know is an error, never an empty gap."""
+    """A template of templates/, filled in. A name it does not know is an error, never an empty gap.
+
+    Raises BadRubric.
+    """
     environment = Environment(
         loader=FileSystemLoader(root / "templates"),
         undefined=StrictUndefined,
@@ -44,5 +48,10 @@ def render(root: Path, template: str, values: dict[str, Any]) -> str:
         autoescape=False,  # the output is Markdown and Python, not HTML
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.10g} %"
-    text = environment.get_template(template).render(values)
+    try:
+        text = environment.get_template(template).render(values)
+    except TemplateError as error:
+        line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        known = "What templates may use stands in course.toml and rubric.toml."
+        raise BadRubric(f"templates/{template}{line}: {error.message}. {known}") from error
     return text.replace("\r\n", "\n")

@@ -19,9 +19,12 @@ from grader import manifest
 from grader.authoring.archives import is_program
 from grader.authoring.build import ROOT
 from grader.authoring.contents import TARGETS, Files, NotReleasable
+from grader.authoring.course import load_course, slug_of
 from grader.authoring.markers import MarkerError
 from grader.files import write_bytes
 from grader.rubric import BadRubric
+
+FOR = "# for "  # with the target: the first line of a release's manifest
 
 
 @dataclass
@@ -49,18 +52,26 @@ class Plan:
         return [f"{word}: {path}" for word, paths in words.items() for path in paths]
 
 
-def complete(files: Files) -> Files:
-    """With a manifest, where the target has none of its own."""
-    if manifest.NAME in files:
-        return files
+def complete(files: Files, target: str) -> Files:
+    """With a manifest, where the target has none of its own, that says on its first line whom it is for."""
     hashes = {path: manifest.digest(content) for path, content in files.items()}
-    return files | {manifest.NAME: manifest.dumps(hashes).encode()}
+    listed = files.get(manifest.NAME) or manifest.dumps(hashes).encode()
+    return files | {manifest.NAME: f"{FOR}{target}\n".encode() + listed}
 
 
-def plan(files: Files, folder: Path) -> Plan:
-    """Compare a release with a folder; nothing is written. Raises NotReleasable for links in the folder's paths."""
+def plan(files: Files, folder: Path, target: str) -> Plan:
+    """Compare a release with a folder; nothing is written.
+
+    Raises NotReleasable for links in the folder's paths, and where an earlier release was for another target.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotReleasable(f"{folder} is a file; give the name of a folder.")
     known = folder / manifest.NAME
-    made = manifest.loads(known.read_text(encoding="utf-8", errors="replace")) if known.is_file() else {}
+    text = known.read_text(encoding="utf-8", errors="replace") if known.is_file() else ""
+    made, first = manifest.loads(text), text.partition("\n")[0]
+    if first.startswith(FOR) and first != f"{FOR}{target}":
+        before = first.removeprefix(FOR)
+        raise NotReleasable(f"{folder} holds a release for {before}; choose another folder for {target}.")
     found = Plan()
     for path in sorted(files):
         present = content_of(folder, path)
@@ -134,8 +145,12 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     try:
         if folder == root or folder in root.parents:
             raise NotReleasable(f"{folder} is this repository or holds it; choose another folder.")
-        files = complete(TARGETS[arguments.target](root))
-        planned = plan(files, folder)
+        if root in folder.parents:
+            raise NotReleasable(
+                f"{folder} is inside this repository; choose a folder beside it, like ../{folder.name}."
+            )
+        files = complete(TARGETS[arguments.target](root), arguments.target)
+        planned = plan(files, folder, arguments.target)
     except (MarkerError, NotReleasable, BadRubric) as error:
         print(f"Nothing was released: {error}", file=sys.stderr)
         return 2
@@ -159,4 +174,9 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         print(line)
     changed = len(planned.create) + len(planned.update) + len(planned.in_the_way)
     print(f"{folder}: {len(files)} files, {size:.1f} MB, {changed} of them new or changed.")
+    if not slug_of(load_course(root)):
+        print(
+            "Note: repository in templates/course.toml names no repository on GitHub yet. Until it does, students "
+            "are graded by the copy in their own repository (practice), and the notebook finds no digits on Colab."
+        )
     return 0

@@ -1,0 +1,87 @@
+"""Reads templates/course.toml and hints.toml with a teacher's slips in mind: what would go wrong later is said here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from dataclasses import astuple
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from grader.checks import PARTS, TODOS
+from grader.rubric import BadRubric, load_hints, load_toml
+
+TEXTS = ("course", "title", "due", "repository", "install")
+PART_TEXTS = ("file", "todos", "minutes", "objective")
+GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
+GRADER = Path(__file__).resolve().parents[1]
+NAMERS = ("fail", "Finding", "dict")  # calls whose keywords are facts that a hint may show
+
+
+def load_course(root: Path) -> dict[str, Any]:
+    """templates/course.toml. Raises BadRubric when a template would miss something or say something odd."""
+    path = root / "templates" / "course.toml"
+    course = load_toml(path)
+    for name in TEXTS:
+        if not isinstance(course.get(name), str) or not course[name].strip():
+            raise BadRubric(f'{path}: {name} is missing or no text; write {name} = "...".')
+    if type(course.get("week")) is not int or course["week"] < 0:
+        raise BadRubric(f"{path}: week is a whole number, such as week = 3.")
+    if not re.fullmatch(r"https://[^\s/@]+/\S+", course["repository"]):
+        raise BadRubric(
+            f"{path}: repository is {course['repository']!r}; it must be the web address of a repository, "
+            "https://github.com/OWNER/NAME, because students without an account fetch it too."
+        )
+    tables = {"todos": [str(number) for number in TODOS], "links": [], "parts": list(PARTS)}
+    for name, keys in tables.items():
+        require(path, f"[{name}]", course.get(name), keys)
+    for name in PARTS:
+        require(path, f"[parts.{name}]", course["parts"][name], PART_TEXTS)
+    videos = course.get("videos", [])
+    if not isinstance(videos, list):
+        raise BadRubric(f"{path}: every video is a table of its own, [[videos]].")
+    for video in videos:
+        require(path, "[[videos]]", video, ("title", "url"))
+    return course | {"videos": videos}
+
+
+def require(path: Path, where: str, table: Any, keys: Iterable[str]) -> None:
+    if not isinstance(table, dict):
+        raise BadRubric(f"{path}: {where} is missing.")
+    if missing := [key for key in keys if key not in table]:
+        raise BadRubric(f"{path}: {where} lacks {', '.join(missing)}.")
+
+
+def slug_of(course: dict[str, Any]) -> str:
+    """ "owner/name" of the course's repository on GitHub, or "" while course.toml names none there."""
+    found = GITHUB.fullmatch(course["repository"])
+    return found[1] if found and not found[1].startswith(UNNAMED) else ""
+
+
+def load_known_hints(root: Path) -> None:
+    """hints.toml. Raises BadRubric when a text has a {placeholder} that no check ever fills."""
+    path = root / "grader" / "hints.toml"
+    known = facts()
+    for finding, hint in load_hints(path).items():
+        for text in astuple(hint)[1:]:
+            try:
+                names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+            except ValueError as error:
+                raise BadRubric(f"{path}: [{finding}] has a brace without its partner ({error}): {text}") from error
+            if unknown := sorted(names - known):
+                raise BadRubric(f"{path}: [{finding}] has {{{unknown[0]}}}, which no check fills in: {text}")
+
+
+def facts() -> set[str]:
+    """The names of all facts that checks and endings hand to hints."""
+    found = set()
+    for path in (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMERS:
+                found |= {word.arg for word in node.keywords if word.arg}
+            if isinstance(node, ast.Dict):
+                found |= {k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
+    return found
