@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import signal
+from dataclasses import replace
 from typing import Any
 
 from grader.checks import Check, Finding
@@ -87,7 +88,7 @@ def raised(outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[str, 
     message = one_line(error.message, 400)
     facts = facts | {"error": one_line(f"{error.type}: {message}".rstrip(": "), 400), "where": where(error)}
     if error.frames:
-        facts["file"] = one_line(str(error.frames[-1]["file"]), 60)
+        facts["file"] = one_line(str((started_at(error) or error.frames[-1])["file"]), 60)
     if error.type in ("SyntaxError", "IndentationError", "TabError"):
         if "can't decode" in message or "null bytes" in message or "encoding" in message:
             return "crashed", Finding("not-utf8", facts)
@@ -113,12 +114,35 @@ def raised(outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[str, 
 
 
 def where(error: Raised) -> str:
-    """The innermost line of the student's own: 'train.py, line 23, in evaluate: total += loss'."""
+    """The innermost line of the student's own: 'train.py, line 23, in evaluate: total += loss'.
+
+    While a file is imported, first the line of that file that began it.
+    """
     if not error.frames:
         return ""
-    frame = error.frames[-1]
+    lines = [line_of(frame) for frame in (started_at(error), error.frames[-1]) if frame]
+    return " - and from there ".join(dict.fromkeys(lines))
+
+
+def started_at(error: Raised) -> dict[str, Any] | None:
+    """The frame outside all functions, of the file whose import failed; None when no file was being imported."""
+    return next((frame for frame in reversed(error.frames) if frame["function"] == "<module>"), None)
+
+
+def without_lines(outcome: Outcome) -> Outcome:
+    """For a notebook: its cells were put together into files, whose line numbers nobody could look up."""
+    if outcome.raised is None:
+        return outcome
+    frames = [frame | {"line": 0} for frame in outcome.raised.frames]
+    message = re.sub(r" \(?(on|at) line \d+\)?", "", outcome.raised.message)
+    error = replace(outcome.raised, message=message, frames=frames)
+    return replace(outcome, values=outcome.values | {"error": error})
+
+
+def line_of(frame: dict[str, Any]) -> str:
     inside = f", in {frame['function']}" if frame["function"] and not frame["function"].startswith("<") else ""
-    return one_line(f"{frame['file']}, line {frame['line']}{inside}: {frame['text']}", 240)
+    number = f", line {frame['line']}" if frame["line"] else ""  # cells of a notebook have none
+    return one_line(f"{frame['file']}{number}{inside}: {frame['text']}", 240)
 
 
 def frames_of(error: Raised | None) -> tuple[dict[str, Any], ...]:

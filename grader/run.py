@@ -21,7 +21,7 @@ from grader import digits as run_digits
 from grader.checks import Check, Failed, Finding, all_checks
 from grader.folders import private_folder
 from grader.manifest import grader_digest
-from grader.outcomes import NotSeen, ProtocolBroken, finding_of, is_fatal
+from grader.outcomes import NotSeen, ProtocolBroken, finding_of, is_fatal, without_lines
 from grader.probe_table import address, modules_of, needs_of
 from grader.result import CheckResult, Result
 from grader.rubric import Hint, Rubric, load_hints, load_rubric
@@ -206,6 +206,8 @@ class Run:
 
     def judge(self, check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
         """The status and finding for an observation that gave no answer; remembers what must not be tried again."""
+        if self.submission.path.suffix == ".ipynb":
+            ending = NotSeen(without_lines(ending.outcome), ending.blocked)
         outcome = ending.outcome
         status, finding = finding_of(check, ending)
         if not ending.blocked:

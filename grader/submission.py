@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grader import manifest
+from grader import manifest, notebook
 from grader.files import read_regular
 
 FILES = ("data.py", "model.py", "train.py")
@@ -75,12 +74,18 @@ def read(path: Path, limit: int, name: str | None = None) -> Submission:
     if not any((path / file).exists() for file in FILES) and any((inner / file).exists() for file in FILES):
         folder = inner
         notes.append("The files were taken from the folder assignment/ in it.")
-    notebook = fuller_notebook(folder)
-    if notebook is not None:
+    files_begun = begun(b"".join(read_regular(folder / file, NOTEBOOK_BYTES)[0] for file in FILES))
+    answered = answered_notebook(folder)
+    if answered is not None and not files_begun:
         try:
-            return from_notebook(notebook, limit, name or path.resolve().name)
+            return from_notebook(answered, limit, name or path.resolve().name)
         except NoSubmission as error:
             notes.append(str(error))
+    elif answered is not None:
+        notes.append(
+            f"{answered.name} has answers too, but the files {', '.join(FILES)} have some and were graded; "
+            f"--submission={path / answered.relative_to(path)} grades the notebook."
+        )
     files, problems = {}, {}
     for file in FILES:
         content, problem = read_regular(folder / file, limit)
@@ -96,22 +101,20 @@ def read(path: Path, limit: int, name: str | None = None) -> Submission:
     return Submission(name or path.resolve().name, path, files, problems, tuple(notes))
 
 
-def fuller_notebook(folder: Path) -> Path | None:
-    """The notebook among the files, when the files are untouched (or none is there) and the notebook is not."""
-    files = b"".join(read_regular(folder / file, NOTEBOOK_BYTES)[0] for file in FILES)
-    if files and len(stubs_in(files)) < TODOS:
-        return None
-    for notebook in sorted(folder.glob("*.ipynb")):
-        content, problem = read_regular(notebook, NOTEBOOK_BYTES)
+def answered_notebook(folder: Path) -> Path | None:
+    """The assignment's notebook in a folder, if somebody has begun to solve it."""
+    for path in sorted(folder.glob("*.ipynb")):
+        content, problem = read_regular(path, NOTEBOOK_BYTES)
         # in the notebook's JSON the quotes are escaped; without a tagged cell it is a notebook of the student's own
         tagged = any(f'"{file}"'.encode() in content for file in FILES)
-        if not problem and tagged and len(stubs_in(content.replace(b'\\"', b'"'))) < TODOS:
-            return notebook
+        if not problem and tagged and begun(content.replace(b'\\"', b'"')):
+            return path
     return None
 
 
-def stubs_in(content: bytes) -> set[bytes]:
-    return set(STUB.findall(content))
+def begun(content: bytes) -> bool:
+    """Whether some stub is gone. Without any content there is nothing that could have been begun."""
+    return bool(content) and len(set(STUB.findall(content))) < TODOS
 
 
 def from_notebook(path: Path, limit: int, name: str | None = None) -> Submission:
@@ -121,63 +124,19 @@ def from_notebook(path: Path, limit: int, name: str | None = None) -> Submission
         raise NoSubmission(f"There is no notebook {path}.")
     if problem:
         raise NoSubmission(f"{path} cannot be read as a notebook ({problem}).")
-    cells = notebook_cells(content, path)
-    imports: list[str] = []
-    for source, _ in cells:
-        for line in imports_of(source):
-            if line not in imports:
-                imports.append(line)
+    try:
+        texts = notebook.files_in(content, FILES)
+    except notebook.NotANotebook as error:
+        raise NoSubmission(
+            f"{path} is not a readable notebook ({error}); save it again from Jupyter or Colab."
+        ) from error
     files, problems = {}, {}
     for file in FILES:
-        sources = [source for source, tags in cells if file in tags]
-        text = "\n".join(map(tolerant, imports)) + "\n\n" + "\n\n".join(map(without_magics, sources)) + "\n"
-        if not sources:
+        if file not in texts:
             problems[file] = "file-missing"
-        elif len(text.encode()) > limit:
+        elif len(texts[file].encode("utf-8", "replace")) > limit:
             problems[file] = "file-too-big"
         else:
-            files[file] = text.encode()
+            files[file] = texts[file].encode("utf-8", "replace")
     notes = (f"Graded: the exercise cells of {path.name}.", *manifest.notes(path.parent))
     return Submission(name or path.stem, path, files, problems, notes)
-
-
-def notebook_cells(content: bytes, path: Path) -> list[tuple[str, list[str]]]:
-    """(source, tags) of every code cell. Raises NoSubmission when it is no notebook of version 4."""
-    import nbformat
-
-    try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
-        cells = [c for c in notebook.cells if c.cell_type == "code"]
-        return [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:2000]]
-    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
-        raise NoSubmission(
-            f"{path} is not a readable notebook ({type(error).__name__}); save it again from Jupyter or Colab."
-        ) from error
-
-
-def without_magics(source: str) -> str:
-    """The cell without lines that only IPython understands (%matplotlib inline, !pip install, %%time).
-
-    Each becomes `pass` at its own indentation, so that a loop body or line numbers do not change.
-    """
-    lines = []
-    for line in source.splitlines():
-        bare = line.lstrip()
-        magic = bare.startswith(("!", "%", "?")) or (bare.endswith("?") and " " not in bare)
-        lines.append(line[: len(line) - len(bare)] + "pass  # " + bare if magic else line)
-    return "\n".join(lines)
-
-
-def imports_of(source: str) -> list[str]:
-    """The top-level import statements of a cell: in a notebook they serve every cell below."""
-    try:
-        tree = ast.parse(without_magics(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    found = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    return [ast.unparse(n) for n in found if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]
-
-
-def tolerant(statement: str) -> str:
-    """An import taken over from some other cell may name a package that only that cell needs (google.colab)."""
-    return f"try:\n    {statement}\nexcept ImportError:\n    pass"

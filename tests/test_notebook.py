@@ -76,6 +76,33 @@ def test_imports_of_any_cell_serve_every_file(tmp_path):
     assert all(b"import math" in content and b"print" not in content for content in files.values())
 
 
+def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path, graded):
+    """A helper, a value and `display` in cells of one's own; what is made by running the notebook stays out."""
+    book = solved()
+    at = next(i for i, c in enumerate(book["cells"]) if "train.py" in c["metadata"].get("tags", []))
+    book["cells"][at:at] = [
+        code("rate = 1.0\n\ndef scaled(loss):\n    return rate * loss\n\nprint(scaled(1), images.shape)"),
+        code("def never_used():\n    return unknown\nmodel = DigitClassifier()\nhistory = fit(model, [], [])"),
+    ]
+    cell = next(c for c in book["cells"] if "def train_one_epoch" in "".join(c["source"]))
+    cell["source"] = re.sub(r"\.backward\(\)", ".mul(scaled(1)).backward()", "".join(cell["source"])) + "\ndisplay(7)"
+    submission = read(saved(tmp_path / "work", book), LIMIT)
+    text = submission.files["train.py"].decode()
+    assert "def scaled" in text and "rate = 1.0" in text, text
+    assert "never_used" not in text and "history = fit" not in text and "print" not in text.split("def train_one")[0]
+    result = graded(saved(tmp_path / "work", book), parts=("training",))
+    assert result.score == 30, [(c.id, c.status, c.message) for c in result.checks if c.status != "passed"]
+
+
+def test_what_a_cell_raises_is_told_without_line_numbers_nobody_could_find(tmp_path, graded):
+    book = solved()
+    cell = next(c for c in book["cells"] if "def train_one_epoch" in "".join(c["source"]))
+    cell["source"] = "".join(cell["source"]).replace("model.train()", "model.train()\n    wieght + 1")
+    result = graded(saved(tmp_path / "work", book), parts=("training",))
+    step = result.next_step
+    assert "train.py, in train_one_epoch: wieght + 1" in step.message, step.message
+
+
 def test_a_magic_in_a_block_keeps_the_block(tmp_path):
     book = solved() | {"cells": [code("for i in range(2):\n    %timeit i\nvalue = 10 % 3\n", "data.py")]}
     text = read(saved(tmp_path, book), LIMIT).files["data.py"].decode()
@@ -116,7 +143,9 @@ def test_the_notebook_counts_when_the_files_are_untouched(tmp_path):
         assert submission.notes[0] == "Graded: the exercise cells of week3.ipynb."
         assert b"NotImplementedError" not in submission.files["train.py"]
     shutil.copy(ROOT / "solution" / "data.py", folder)
-    assert not any("exercise cells" in note for note in read(folder, LIMIT).notes), "begun in the files"
+    notes = read(folder, LIMIT).notes
+    assert not any("exercise cells" in note for note in notes), "begun in the files"
+    assert any("week3.ipynb has answers too" in note for note in notes)
 
 
 def test_a_notebook_alone_is_a_submission(tmp_path):

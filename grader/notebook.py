@@ -1,0 +1,143 @@
+"""The exercise cells of a notebook, put together as the files they stand for.
+
+In a notebook all cells share one namespace, in files they do not. So what an exercise cell uses and another cell
+defines comes along: imports always; functions, classes and simple values where their name is used.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from collections.abc import Iterable, Iterator, Sequence
+
+DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
+CELLS = 2000
+
+
+class NotANotebook(ValueError):
+    """These bytes are no notebook; the message says what reading it ended with."""
+
+
+def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
+    """{file name: text} for each of `names` that some cell is tagged with. Raises NotANotebook."""
+    cells = code_cells(content)
+    imports = list(dict.fromkeys(line for source, _ in cells for line in imports_of(source)))
+    tagged = {name: [without_magics(source) for source, tags in cells if name in tags] for name in names}
+    own = {name for sources in tagged.values() for source in sources for name in defined(parsed(source))}
+    loose = [without_magics(source) for source, tags in cells if not set(tags) & set(names)]
+    lent = {name: statement for source in loose for name, statement in lendable(source, own)}
+    files = {}
+    for name, sources in tagged.items():
+        if sources:
+            text = "\n\n".join(sources) + "\n"
+            lines = [*map(tolerant, imports), "", *borrowed(text, imports, lent)]
+            files[name] = "\n".join(lines) + "\n\n" + text
+    return files
+
+
+def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
+    """(source, tags) of every code cell. Raises NotANotebook when it is no notebook of version 4."""
+    import nbformat
+
+    try:
+        book = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+        cells = [c for c in book.cells if c.cell_type == "code"]
+        return [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
+    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
+        raise NotANotebook(type(error).__name__) from error
+
+
+def without_magics(source: str) -> str:
+    """The cell without lines that only IPython understands (%matplotlib inline, !pip install, %%time).
+
+    Each becomes `pass` at its own indentation, so that a loop body does not change.
+    """
+    lines = []
+    for line in source.splitlines():
+        bare = line.lstrip()
+        magic = bare.startswith(("!", "%", "?")) or (bare.endswith("?") and " " not in bare)
+        lines.append(line[: len(line) - len(bare)] + "pass  # " + bare if magic else line)
+    return "\n".join(lines)
+
+
+def parsed(source: str) -> list[ast.stmt]:
+    """The statements of a cell; none when Python cannot read it."""
+    try:
+        return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def imports_of(source: str) -> list[str]:
+    """The top-level import statements of a cell: they serve every cell below."""
+    found = [n for n in parsed(without_magics(source)) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return [ast.unparse(n) for n in found if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]
+
+
+def tolerant(statement: str) -> str:
+    """An import taken over from some other cell may name a package that only that cell needs (google.colab)."""
+    return f"try:\n    {statement}\nexcept ImportError:\n    pass"
+
+
+def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """The names that top-level statements define."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (t.id for t in targets if isinstance(t, ast.Name))
+
+
+def lendable(source: str, own: set[str]) -> Iterator[tuple[str, str]]:
+    """(name, statement) for the definitions of an untagged cell that exercise cells may use.
+
+    Not the values made with the exercises themselves (`model = DigitClassifier()`): computing them is a run of the
+    notebook, no part of a file.
+    """
+    for node in parsed(source):
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        value = isinstance(node, (ast.Assign, ast.AnnAssign))
+        for name in defined([node]):
+            if name not in own and not (value and names & own):
+                yield name, ast.get_source_segment(source, node) or ""
+
+
+def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[str]:
+    """The source of what `text` uses and does not define, in the order it is needed."""
+    known = {alias for line in imports for alias in bound_by(line)} | set(dir(builtins))
+    found: list[str] = []
+
+    def take(source: str) -> None:
+        for name in sorted(missing_in(source) - known):
+            known.add(name)
+            if name in lent:
+                take(lent[name])
+                found.append(lent[name])
+            elif name == "display":
+                found.append(DISPLAY)
+
+    take(text)
+    return found
+
+
+def bound_by(statement: str) -> Iterator[str]:
+    for node in parsed(statement):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+
+
+def missing_in(source: str) -> set[str]:
+    """The global names that a text uses and does not bind."""
+    try:
+        top = symtable.symtable(source, "cell", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    used, tables = set(), [top]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        used |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and s.is_global()}
+    used |= {s.get_name() for s in top.get_symbols() if s.is_referenced()}
+    return used - {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
