@@ -17,6 +17,7 @@ from grader.checks import Check, all_checks
 from grader.digits import DigitsDamaged, load
 from grader.folders import sweep_stale
 from grader.reports import terminal
+from grader.reports.words import isolation_words
 from grader.result import Result
 from grader.rubric import BadRubric, load_hints, load_rubric
 from grader.run import Run, in_run_order, start_server
@@ -195,7 +196,10 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
         if int(exitstatus) == pytest.ExitCode.NO_TESTS_COLLECTED:
             self.console.print("No check matches; the parts for -m are data, model, training, accuracy.")
         if int(exitstatus) == pytest.ExitCode.INTERRUPTED:
-            self.console.print("\nStopped. Nothing was graded, and nothing is left running.")
+            done, all_of_them = len(self.host.run.results), len(self.host.checks)
+            self.console.print(
+                f"\nStopped after {done} of {all_of_them} checks: there is no score, and nothing is left running."
+            )
         self.summary_errors()
         result = self.host.result
         if result is not None:
@@ -203,6 +207,7 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
                 self.console.print(f"The report to open: {page}", style="dim", markup=False)
+            self.console.print(f"Isolation: {isolation_words(result)}", style="dim", markup=False)
             self.console.print(f"To repeat this run exactly: --seed={result.seed}", style="dim")
         return outcome
 

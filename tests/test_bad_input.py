@@ -10,6 +10,7 @@ import pytest
 
 from grader.batch import corpus
 from grader.result import Result
+from grader.rubric import load_toml
 
 BROKEN = corpus.load_all("broken")
 EXAMPLES = Path(__file__).parent / "broken"
@@ -22,7 +23,7 @@ def touched(entry: corpus.Entry) -> str:
 
 
 def status_of(entry: corpus.Entry) -> str:
-    return str(corpus.tomllib.loads((EXAMPLES / f"{entry.name}.toml").read_text("utf-8"))["status"])
+    return str(load_toml(EXAMPLES / f"{entry.name}.toml")["status"])
 
 
 def first_problem(result: Result) -> tuple[str, str | None]:

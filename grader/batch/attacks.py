@@ -24,7 +24,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,11 +31,7 @@ from pathlib import Path
 import psutil
 
 from grader.batch import corpus
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from grader.rubric import load_toml
 
 FOLDER = corpus.ROOT / "tests" / "attacks"
 ANY = ("failed", "crashed", "blocked", "timeout", "todo")
@@ -76,7 +71,7 @@ def filled(text: str, places: dict[str, Path]) -> str:
 
 
 def load(path: Path) -> Attack:
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    raw = load_toml(path)
     name = raw.get("base", "worthless")
     base = corpus.reference() if name == "reference" else corpus.source_of(corpus.load(corpus.base_path(name)))
     files = corpus.source_of(corpus.load(path), base)

@@ -16,15 +16,11 @@ new = "return self.output(x).softmax(dim=1)"
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from grader.rubric import BadRubric, load_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMITTED = ("data.py", "model.py", "train.py")
@@ -54,11 +50,11 @@ class Entry:
 def load(path: Path) -> Entry:
     """Raises CorpusDamaged."""
     try:
-        return entry_of(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
+        return entry_of(path.stem, load_toml(path))
+    except BadRubric as error:
+        raise CorpusDamaged(str(error)) from error
     except OSError as error:
         raise CorpusDamaged(f"{path} cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CorpusDamaged(f"{path} is not valid TOML: {error}.") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusDamaged(f"{path} lacks or has a wrong {error}; grader/batch/corpus.py shows the format.") from error
 

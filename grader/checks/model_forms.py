@@ -201,11 +201,14 @@ def judge_product(rows: int, gets: int, weights: int, gives: int) -> None:
 
 
 def in_factors(length: int) -> str:
-    """784 = 1 x 28 x 28, 3136 = 64 x 7 x 7: how many channels of which picture size, if it looks like that."""
-    for side in (28, 26, 24, 14, 13, 12, 7, 6, 5, 4, 3):
-        if length % (side * side) == 0 and length // (side * side) <= 512:
-            return f"{length} = {length // (side * side)} x {side} x {side}"
-    return f"{length} numbers an image"
+    """784 = 1 x 28 x 28, 1568 = 8 x 14 x 14 or 32 x 7 x 7: channels times picture size, where it looks like that."""
+    if length == PIXELS:
+        return "784 = 1 x 28 x 28"
+    sides = (28, 26, 24, 14, 13, 12, 7, 6, 5, 4, 3)
+    channels = {side: length // side**2 for side in sides if length % side**2 == 0 and length // side**2 <= 512}
+    usual = {side: count for side, count in channels.items() if count in (1, 3) or count % 4 == 0} or channels
+    forms = [f"{count} x {side} x {side}" for side, count in usual.items()]
+    return f"{length} = {' or '.join(forms[:3])}" if forms else f"{length} numbers an image"
 
 
 def judge_type(seen: Any, suffix: str) -> None:

@@ -19,6 +19,7 @@ BATCH = 64  # the one size that a network with a fixed batch size most likely kn
 FACTORS = (3.0, 10.0, 30.0, 100.0)
 # what the probe says of each parameter tensor
 FIELDS = ("names", "sizes", "trainable", "random", "connected", "largest", "spread", "moved", "influence")
+SMALLEST = 1e-37  # float32 has no exact numbers much nearer to 0
 NOISE = 1e-4  # float32 arithmetic in another order differs by less than this, relative to the largest score
 
 
@@ -152,7 +153,10 @@ def test_non_linear(student: Any) -> None:
     seen = observe_response(student)
     straight, constant = 0, 0
     for scores in states(student, seen, "lines"):
-        bend, spread = bend_of(before_output_function(scores))
+        scores = before_output_function(scores)
+        if scores is None:
+            continue
+        bend, spread = bend_of(scores)
         if spread <= NOISE * np.abs(scores).max():
             constant += 1  # nothing depends on the image here, so nothing can be said
         elif bend > 1e-3 * spread:
@@ -177,12 +181,17 @@ def bend_of(scores: Any) -> tuple[float, float]:
 
 
 def before_output_function(scores: Any) -> Any:
-    """Undo a softmax or sigmoid at the end: it must not pass for the missing bend between the layers."""
-    if scores.min() <= 0 or scores.max() >= 1:
+    """Undo a softmax or sigmoid at the end: it must not pass for the missing bend between the layers.
+
+    None where it cannot be undone, because float32 has rounded some of what it gave to 0 or 1.
+    """
+    if scores.min() < 0 or scores.max() > 1 or np.ptp(scores) == 0:
         return scores
     if sums_to_one(scores, axis=1):
-        return np.log(scores)
-    return np.log(scores) - np.log1p(-scores) if scores.max() < 1 - 1e-4 else scores
+        return np.log(scores) if scores.min() > SMALLEST else None
+    if sums_to_one(scores, axis=0):
+        return scores
+    return np.log(scores) - np.log1p(-scores) if scores.min() > SMALLEST and scores.max() < 1 - 1e-4 else None
 
 
 def sums_to_one(scores: Any, axis: int) -> bool:
@@ -193,9 +202,10 @@ def sums_to_one(scores: Any, axis: int) -> bool:
 def test_raw_scores(student: Any) -> None:
     """Scores are raw numbers, not probabilities"""
     seen = observe_response(student)
-    found = [s for s in states(student, seen, "scores") if np.ptp(s) > 0]  # a head of zeros says nothing yet
-    if found:
-        judge_raw(found)
+    found = [s for s in states(student, seen, "scores") if np.ptp(s, axis=0).max() > 0]  # a head of zeros: nothing yet
+    if not found:
+        fail("scores-ignore-image")
+    judge_raw(found)
 
 
 def judge_raw(found: list[Any]) -> None:

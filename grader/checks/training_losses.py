@@ -96,8 +96,9 @@ def judge_evaluation(seen: Any, groups: list[Group]) -> None:
         if str(seen[f"evaluate_{at}_type"]) not in ("tuple", "list"):
             return
         first, second = seen[f"evaluate_{at}_first_value"], seen[f"evaluate_{at}_second_value"]
-        swapped = first is not None and second is not None and abs(first - group.accuracy) < CLOSE
-        place = "second" if swapped and abs(second - group.accuracy) > CLOSE else "first"
+        fractions = (group.accuracy, 100 * group.accuracy)
+        swapped = first is not None and second is not None and any(abs(first - f) < CLOSE for f in fractions)
+        place = "second" if swapped and all(abs(second - f) > CLOSE for f in fractions) else "first"
         keys = (f"{place}_value", f"{place}_type", f"{place}_graph")
         got.append(_number(seen, f"evaluate_{at}", "evaluate", 6, keys))
     judge_losses(got, groups, "evaluate", 6)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from grader.probes import MissingName, Raised, attempt, probe, untouched
-from grader.probes.training_parts import Line, Recorder, RecordingSGD, Table, Tender, loader_of, own
+from grader.probes.training_parts import Line, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
 
 def number(value: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def number(value: Any) -> dict[str, Any]:
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
         return {"type": "number", "value": float(value.reshape(-1)[0]), "graph": False}
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        return {"type": type(value).__name__, "value": None, "graph": False}
+        return {"type": type_name(value), "value": None, "graph": False}
     return {"type": "number", "value": float(value), "graph": False}
 
 

@@ -137,7 +137,7 @@ def written_down(history: Any) -> dict[str, Any]:
     """What fit returned, entry by entry."""
     from grader.probes.training import number
 
-    answer: dict[str, Any] = {"type": type(history).__name__, "is_dict": isinstance(history, dict)}
+    answer: dict[str, Any] = {"type": parts.type_name(history), "is_dict": isinstance(history, dict)}
     if not isinstance(history, dict):
         return answer
     answer["keys"] = [str(key)[:40] for key in list(history)[:12]]

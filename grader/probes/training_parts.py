@@ -73,6 +73,11 @@ class GraderModel(nn.Module):
         return scores
 
 
+def type_name(value: Any) -> str:
+    """The type of a returned value as students know it: a stand-in is their network."""
+    return "DigitClassifier" if isinstance(value, GraderModel) else type(value).__name__
+
+
 class Line(GraderModel):
     """One layer, log_softmax((W + C) x): every gradient can be recomputed in numpy.
 

@@ -18,7 +18,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from grader.reports import plots
-from grader.reports.words import CURVES, STATUS_WORDS, accuracy_words, next_step, place
+from grader.reports.words import CURVES, STATUS_WORDS, accuracy_words, isolation_words, next_step, place
 from grader.result import CheckResult, Result
 from grader.text import clean
 
@@ -47,6 +47,7 @@ def report(result: Result) -> str:
         heading=heading,
         texts=texts,
         accuracy_words=accuracy_words(result),
+        isolation=isolation_words(result),
         prints=prints(result),
         learning=learning(result),
         accuracy=accuracy(result),

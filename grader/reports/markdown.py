@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from grader.reports.words import STATUS_WORDS, accuracy_words, curve_lines, next_step, others, place
+from grader.reports.words import STATUS_WORDS, accuracy_words, curve_lines, isolation_words, next_step, others, place
 from grader.result import Result
 from grader.text import clean, one_line
 
@@ -46,6 +46,5 @@ def summary(result: Result) -> str:
         lines += ["", f"### {escape(place(check))}", "", escape(check.message), ""]
         lines += [escape(line) + "\n" for line in check.hint.splitlines()]
     lines += ["", *(escape(note) + "\n" for note in result.submission.get("notes", []))]
-    isolation = result.grader.get("isolation", "practice")
-    lines += [f"Seed {result.seed}, isolation: {escape(str(isolation))}, {result.seconds:.0f} s.", ""]
+    lines += [f"Seed {result.seed}, {result.seconds:.0f} s, isolation: {escape(isolation_words(result))}.", ""]
     return "\n".join(lines)

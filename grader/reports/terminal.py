@@ -26,6 +26,10 @@ SYMBOLS = {
 ASCII = {"passed": "+", "failed": "x", "todo": ".", "blocked": "-", "timeout": "!", "crashed": "!", "grader_error": "?"}
 STYLES = {"passed": "green", "failed": "yellow", "timeout": "yellow", "crashed": "yellow", "grader_error": "magenta"}
 WIDTH = 96
+ON_FROM_HERE = (
+    "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
+    "Then hand in: commit and push."
+)
 
 
 def console() -> Console:
@@ -92,7 +96,8 @@ def step_block(result: Result) -> list[RenderableType]:
     if not heading:
         whole = result.max_score == 100
         praise = "Everything passes. Well done!" if whole else "Everything here passes; `pytest grader/` runs the rest."
-        return [Text(praise, style="bold green"), Text("")]
+        more = [ON_FROM_HERE] if whole else []
+        return [Text(praise, style="bold green"), *paragraphs(more)]
     return [Text(heading, style="bold"), *paragraphs(texts)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from grader.checks import TODOS
 from grader.result import CheckResult, Result
+from grader.worker.confine import missing
 
 NEEDS_ATTENTION = ("failed", "crashed", "timeout", "grader_error")
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -22,7 +23,9 @@ STATUS_WORDS = {
 
 
 def place(check: CheckResult) -> str:
-    """Where a check's TODO stands: "TODO 4, forward in model.py"."""
+    """Where a check's TODO stands: "TODO 4, forward in model.py". What fails on import belongs to no TODO."""
+    if check.frames and check.frames[0]["function"] in ("", "<module>"):
+        return f"{[f for f in check.frames if f['function'] in ('', '<module>')][-1]['file']}, which cannot be imported"
     file, function = TODOS.get(check.todo, ("", ""))
     return f"TODO {check.todo}, {function.split('.')[-1]} in {file}"
 
@@ -43,6 +46,14 @@ def accuracy_words(result: Result) -> str:
         return ""
     test, floor = float(result.accuracy["test"]), float(result.accuracy["floor"])
     return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:.0f} %)"
+
+
+def isolation_words(result: Result) -> str:
+    """The tier of isolation, and in practice mode what the graded code was not kept from."""
+    if result.grader.get("isolation") == "confined":
+        return "confined"
+    open_to_it = [name for name in missing(result.grader.get("measures") or []) if not name.startswith("no ")]
+    return f"practice (the graded code was not kept from: {', '.join(open_to_it)})" if open_to_it else "practice"
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

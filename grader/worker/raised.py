@@ -37,6 +37,7 @@ def message_of(error: BaseException) -> str:
     try:
         if isinstance(error, SyntaxError):
             return str(error.msg)[:MESSAGE_LIMIT]
-        return str(error)[:MESSAGE_LIMIT]
+        # PyTorch goes on with every signature it knows, which drowns what was wrong
+        return str(error).split(", but expected one of")[0][:MESSAGE_LIMIT]
     except BaseException:
         return "(its message could not be read)"
