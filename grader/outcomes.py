@@ -16,6 +16,12 @@ from grader.worker.job import Outcome
 
 SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
 
+# What PyTorch says to a class, a function or a layer where it wanted what calling it gives
+UNCALLED = re.compile(
+    r"make_transform\(\) takes 0 positional|is not a Module subclass|must be Tensor, not "
+    r"(?:type|function|method|builtin_function_or_method|[A-Z]\w*(?:LU|oid|anh|Dropout\w*|max|Flatten|Linear|Conv2d))\b"
+)
+
 
 class NotSeen(Exception):
     """An observation ended without an answer. blocked: it was not even tried, for this earlier ending."""
@@ -102,6 +108,10 @@ def raised(outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[str, 
         return "crashed", Finding("import-fails", facts)
     if error.type == "MemoryError":
         return "crashed", Finding("out-of-memory", facts)
+    if re.search("Read-only file system|Permission denied|Operation not permitted", message):
+        return "crashed", Finding("folder-not-writable", facts)
+    if UNCALLED.search(message) and error.frames:
+        return "crashed", Finding("made-but-not-called", facts)
     if re.search("CUDA|NVIDIA", message) or ("cuda" in message and error.type in ("RuntimeError", "AssertionError")):
         return "crashed", Finding("needs-cuda", facts)
     if not error.frames:

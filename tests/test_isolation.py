@@ -348,3 +348,17 @@ def test_the_portable_worker_gives_each_child_a_home_of_its_own(tmp_path):
         assert line[1] == line[2] and str(home) not in line
     finally:
         server.close()
+
+
+def test_a_file_in_the_digits_folder_is_named_and_one_beside_the_code_is_fine(server, graded):
+    """A cache where the digits lie would outlive the check; a checkpoint beside train.py dies with it."""
+    if server.isolation != "confined":
+        pytest.skip("not run: this system cannot confine")
+    files = corpus.reference()
+    files["data.py"] = files["data.py"].replace(
+        "    transform = make_transform()\n", '    open(f"{root}/cache", "w")\n    transform = make_transform()\n'
+    )
+    files["model.py"] += '\nopen(__file__ + ".note", "w").write("beside")\n'
+    result = graded(files, parts=("data", "model"))
+    found = {check.id: (check.status, check.finding) for check in result.checks}
+    assert found["batches"] == ("crashed", "folder-not-writable") and found["builds"] == ("passed", None), found

@@ -35,7 +35,9 @@ SHOWN = 25  # solutions in the terminal: the weakest
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=positive, default=ENOUGH_SEEDS, metavar="N", help="runs of each (default 20)")
-    parser.add_argument("--wheats", nargs="+", default=["all"], metavar="NAME", help="all (default), or these")
+    parser.add_argument(
+        "--wheats", nargs="+", default=["all"], metavar="NAME", help="all but the weak ones (default), or these"
+    )
     parser.add_argument(
         "--weakest", type=positive, metavar="K", help=f"{SCREENING} runs of each, then N of only the K weakest: faster"
     )
@@ -65,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 def solutions(args: argparse.Namespace) -> dict[str, dict[str, str]]:
     """{name: files} of what is trained. Raises CorpusDamaged."""
     wheats = {entry.name: entry for entry in load_all("wheats", args.corpus)}
-    names = list(wheats) if args.wheats == ["all"] else args.wheats
+    strong = [name for name, entry in wheats.items() if not entry.weak]
+    names = strong if args.wheats == ["all"] else args.wheats
     if unknown := [name for name in names if name not in wheats]:
         raise CorpusDamaged(f"{args.corpus} has no wheat called {', '.join(unknown)}.")
     try:

@@ -3,6 +3,7 @@
 what = "The network ends with softmax although the loss applies it again."
 source = "Karpathy, A Recipe for Training Neural Networks"
 finding = "scores-are-probabilities"    # chaffs only: the finding that must come first (or a list of right ones)
+weak = "nearly straight"                # wheats only: why it is right but learns too little for the accuracy points
 base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of the reference
 
 [[patch]]                               # any number; `old` must occur exactly once
@@ -45,6 +46,7 @@ class Entry:
     base: str | None
     patches: tuple[tuple[str, str, str], ...]
     files: dict[str, str]
+    weak: str = ""
 
 
 def load(path: Path) -> Entry:
@@ -69,6 +71,7 @@ def entry_of(name: str, raw: dict[str, Any]) -> Entry:
         base=raw.get("base"),
         patches=tuple((p["file"], p["old"], p["new"]) for p in raw.get("patch", [])),
         files=raw.get("files", {}),
+        weak=raw.get("weak", ""),
     )
 
 

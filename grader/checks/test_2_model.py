@@ -206,6 +206,9 @@ def test_raw_scores(student: Any) -> None:
     if not found:
         fail("scores-ignore-image")
     judge_raw(found)
+    training = seen.get("scores_training")
+    if training is not None and np.isfinite(training).all() and sums_to_one(training, axis=1):
+        fail("scores-are-probabilities", row_sum=float(training[0].sum()))
 
 
 def judge_raw(found: list[Any]) -> None:

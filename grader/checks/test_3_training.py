@@ -21,8 +21,10 @@ def test_step(student: Any) -> None:
     """Every batch updates the weights along its gradient"""
     seen, given = steps.observe_epochs(student)
     steps.stop_on_exception(seen, "alone_1_raised")
+    steps.name_changed_rate(seen)
     steps.name_own_optimizer(seen, given)
     steps.name_unmoved(seen, given)
+    steps.name_repeats(seen)
     steps.name_wrong_gradient(seen, given)
     steps.stop_on_exception(seen, "together_raised", "large_raised", "split_raised")
     steps.name_missing_updates(seen, given)
@@ -36,6 +38,7 @@ def test_fresh_gradients(student: Any) -> None:
     seen, given = steps.observe_epochs(student)
     steps.stop_on_exception(seen, "alone_1_raised")
     steps.name_unmoved(seen, given)
+    steps.name_repeats(seen)
     steps.stop_on_exception(seen, "together_raised", "large_raised", "split_raised")
     steps.name_mixed_gradients(seen, given)
 
@@ -56,7 +59,7 @@ def test_train_mode(student: Any) -> None:
 def test_mean_loss(student: Any) -> None:
     """The reported losses are means over images, also with a short last batch"""
     seen, groups = losses.observe_reported(student)
-    steps.stop_on_exception(seen, "train_0_raised", "train_1_raised")
+    steps.stop_on_exception(seen, *(f"train_{at}_raised" for at in range(len(groups))))
     losses.judge_training(student, seen, groups)
     try:
         losses.judge_evaluation(seen, groups)
@@ -94,7 +97,7 @@ def test_evaluate_clean(student: Any) -> None:
     different = [
         str(seen[f"name_{at}"])
         for at in range(seen["tensors"])
-        if not np.array_equal(seen[f"before_{at}"], seen[f"after_{at}"])
+        if not same_tensor(seen[f"before_{at}"], seen[f"after_{at}"])
     ]
     if different:
         fail("evaluate-changes-model", names=", ".join(different[:3]))
@@ -107,6 +110,10 @@ def test_evaluate_clean(student: Any) -> None:
     accuracy.name_not_repeatable(seen)
 
 
+def same_tensor(before: Any, after: Any) -> bool:
+    return bool(before.dtype == after.dtype and np.array_equal(before, after))
+
+
 @check("fit-history", part="training", todo=7, calls=("train.fit",))
 def test_fit_history(student: Any) -> None:
     """fit writes down what was measured, one number an epoch"""
@@ -114,7 +121,11 @@ def test_fit_history(student: Any) -> None:
     for run, epochs in (("three", 3), ("one", 1)):
         steps.stop_on_exception(seen, f"{run}_raised")
         fit.judge_form(seen, run)
-        fit.judge_numbers(seen, given, run, epochs)
+        try:
+            fit.judge_numbers(seen, given, run, epochs)
+        except Failed:
+            fit.name_validation_training(seen, given, run)  # then the numbers are only a consequence
+            raise
 
 
 @check("fit-learns", part="training", todo=7, calls=("train.fit",))

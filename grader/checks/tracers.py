@@ -89,7 +89,6 @@ def make(rng: np.random.Generator) -> Tracers:
     labels = np.concatenate([np.sort(labels), rng.integers(0, 10, test_count)]).astype(np.uint8)
     shared = rng.choice(train_count, size=30, replace=False)
     only_test = np.arange(train_count, train_count + test_count - len(shared))
-    first, second = (int(n) for n in rng.choice(10_000, size=2, replace=False))
     return Tracers(
         pictures=draw(rng, train_count + len(only_test)),
         labels=labels[: train_count + len(only_test)],
@@ -98,7 +97,8 @@ def make(rng: np.random.Generator) -> Tracers:
         shared_ids=np.sort(shared),
         sizes={"batch_size": batch, "other_batch_size": other_batch},
         fractions={"val_fraction": fraction, "other_fraction": other_fraction},
-        seeds={"seed": first, "other_seed": second},
+        # the default of the contract, which is also the one that a slip takes for "no"
+        seeds={"seed": 0, "other_seed": int(rng.integers(1, 10_000))},
     )
 
 

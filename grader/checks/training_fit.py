@@ -116,6 +116,12 @@ def name_untrained(seen: Any, run: Run, name: str) -> None:
     fail("fit-trains-nothing")
 
 
+def name_validation_training(seen: Any, given: dict[str, Any], name: str) -> None:
+    on_val = Run(seen, given, name).trained_on_val
+    if any(on_val):
+        fail("validation-trained-on", images=sum(on_val))
+
+
 def judge_form(seen: Any, name: str) -> None:
     """A dict of three lists of plain numbers."""
     if not seen[f"{name}_is_dict"]:
@@ -256,8 +262,7 @@ def judge_training(seen: Any, given: dict[str, Any]) -> None:
     same = unchanged(seen, "three")
     if all(same) and not learnt.any():
         fail("copy-trained")
-    if any(run.trained_on_val):
-        fail("validation-trained-on", images=sum(run.trained_on_val))
+    name_validation_training(seen, given, "three")
     if not all(unchanged(seen, "still")):
         fail("learning-rate-ignored")
     if all(same):

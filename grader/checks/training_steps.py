@@ -51,9 +51,18 @@ def moved(seen: Any, given: dict[str, Any], run: str) -> bool:
     return not np.array_equal(seen[f"{run}_weight"], given["weight"])
 
 
+def name_changed_rate(seen: Any) -> None:
+    """After one epoch the optimizer has the learning rate that it came with."""
+    for run, rate in (("still", 0.0), ("together", SMALL)):
+        if seen.raised(f"{run}_raised") is None and abs(seen[f"{run}_lr"] - rate) > 1e-6 * rate:
+            fail("learning-rate-changed-in-loop", before=rate, after=seen[f"{run}_lr"])
+
+
 def name_own_optimizer(seen: Any, given: dict[str, Any]) -> None:
     """With learning rate 0 the optimizer that was passed in cannot move anything."""
     went = seen.raised("still_raised") is None and moved(seen, given, "still")
+    if went and not np.any(seen["still_weight"]):
+        fail("weights-zeroed")
     if went and np.isfinite(seen["still_weight"]).all():
         fail("optimizer-not-the-given-one", how="with a learning rate of 0 your loop still changed the weights")
 
@@ -78,6 +87,13 @@ def name_unmoved(seen: Any, given: dict[str, Any]) -> None:
     if events.index("empty-step") < events.index("backward"):
         fail("step-before-backward")
     fail("gradients-wiped")
+
+
+def name_repeats(seen: Any) -> None:
+    """A loader with one batch: is it learnt from once?"""
+    events = list(seen["alone_1_events"])
+    if events.count("step") == events.count("forward") > 1:
+        fail("batch-learnt-twice", times=events.count("step"))
 
 
 def name_wrong_gradient(seen: Any, given: dict[str, Any]) -> None:

@@ -223,6 +223,9 @@ def response(student: Any, images: Any, labels: Any, lines: Any, factors: list[f
         nudge(model, pictures, torch.from_numpy(labels), NUDGES)
         note("stepped")
         note("bright", 30.0)
+        fresh = run(build(student).train(), pictures)
+        if fresh is not None:
+            seen["scores_training"] = array(fresh)
         grown = 1.0
         for number, factor in enumerate(factors):
             grow(model, factor / grown)

@@ -79,6 +79,7 @@ def epochs(
         answer.update(named(name, number(value)))
         answer[f"{name}_raised"] = raised if raised is not None else ""
         answer[f"{name}_weight"] = model.weight.detach().numpy()
+        answer[f"{name}_lr"] = attempt(lambda: float(optimizer.param_groups[0]["lr"]))[0] or 0.0
         answer[f"{name}_events"] = recorder.events
         answer[f"{name}_training"] = used_in_training(recorder)
         answer[f"{name}_images_kept"] = images_kept(recorder, images)

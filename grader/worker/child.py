@@ -12,6 +12,7 @@ import io
 import os
 import random
 import re
+import shutil
 import sys
 import tempfile
 import traceback
@@ -61,7 +62,7 @@ def run(request: Frame, send: Send, measures: list[str] | None = None) -> Studen
         seed_everything(values["seed"])
         send(encode("started", {"measures": measures or []}))
         files = StudentFiles(
-            Path(values["stage"]),
+            private_copy(Path(values["stage"])),
             probe.modules,
             values["stand_ins"],
             values["given"],
@@ -83,6 +84,15 @@ def run(request: Frame, send: Send, measures: list[str] | None = None) -> Studen
 def refusal(why: str) -> bytes:
     """The frame of a child that was to be confined, could not be, and so ran nothing."""
     return encode("refused", {"why": why})
+
+
+def private_copy(stage: Path) -> Path:
+    """The staged files again, in the child's own folder: a checkpoint written beside them works and does not stay."""
+    copy = Path.cwd() / "submission"
+    copy.mkdir(exist_ok=True)
+    for path in stage.iterdir():
+        shutil.copyfile(path, copy / path.name)
+    return copy
 
 
 def settle_home(home: str) -> None:
