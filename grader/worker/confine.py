@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from grader.worker import landlock, namespaces
+from grader.worker.libc import libc
 from grader.worker.limits import (
     PR_GET_NO_NEW_PRIVS,
     PR_SET_DUMPABLE,
@@ -91,7 +92,7 @@ def confine(policy: Policy, host_pid: int, parent: int, filter_code: bytes = b""
         for path in policy.reads:
             open_to_all(path)
     if admin:
-        worked(lambda: namespaces.libc("unshare", namespaces.CLONE_NEWNET))
+        worked(lambda: libc("unshare", namespaces.CLONE_NEWNET))
     own_files = admin and worked(lambda: namespaces.private_mounts(reads, home, uid, everybody=uid != os.geteuid()))
     own_proc = own_files and os.getpid() == 1 and worked(lambda: namespaces.mount("proc", "/proc", "proc", 2 | 4 | 8))
     if own_files:
@@ -157,7 +158,7 @@ def seen(policy: Policy, parent: int, names: tuple[str, ...]) -> list[str]:
         "signals": lambda: no_signals(parent),
         "memory of others": lambda: refused(lambda: os.close(os.open(f"/proc/{parent}/mem", os.O_RDONLY))),
         "no new privileges": lambda: prctl(PR_GET_NO_NEW_PRIVS, 0, expect=1),
-        "no privileges": lambda: os.path.exists("/proc/self/status") and namespaces.capabilities() == 0,
+        "no privileges": lambda: namespaces.capabilities() == 0,
         "processes of others": lambda: os.getpid() == 1 and not os.path.exists(f"/proc/{parent}/cmdline"),
     }
     return [name for name in names if trials[name]()]

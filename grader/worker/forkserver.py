@@ -28,6 +28,7 @@ import psutil
 from grader.worker import child, namespaces
 from grader.worker.channel import Decoder, Frame
 from grader.worker.confine import NotConfined, Policy, code_paths, confine
+from grader.worker.libc import libc
 from grader.worker.limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Caps, prctl
 from grader.worker.processes import kill_family
 from grader.worker.syscalls import make_filter
@@ -97,15 +98,15 @@ def fork_apart() -> int:
     made = False
     try:
         if os.geteuid() == 0:
-            namespaces.libc("setns", home, namespaces.CLONE_NEWPID)  # refused to all but real root: then below
-            namespaces.libc("unshare", namespaces.CLONE_NEWPID)
+            libc("setns", home, namespaces.CLONE_NEWPID)  # refused to all but real root: then below
+            libc("unshare", namespaces.CLONE_NEWPID)
             made = True
     except OSError:
         pass
     try:
         pid = os.fork()
         if pid and made:
-            namespaces.libc("setns", home, namespaces.CLONE_NEWPID)
+            libc("setns", home, namespaces.CLONE_NEWPID)
         return pid
     finally:
         os.close(home)
@@ -121,7 +122,7 @@ def apart(server: int) -> int:
     if os.getpid() == 1:
         return host_pid
     try:
-        namespaces.libc("unshare", namespaces.CLONE_NEWPID)
+        libc("unshare", namespaces.CLONE_NEWPID)
     except OSError:
         return host_pid
     between = os.getpid()

@@ -12,6 +12,8 @@ import stat
 import sys
 from collections.abc import Iterable
 
+from grader.worker.libc import libc
+
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 VERSION_FLAG, PATH_BENEATH = 1, 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
@@ -33,10 +35,7 @@ class PathBeneath(ctypes.Structure):
 
 
 def syscall(number: int, *arguments: object) -> int:
-    result = int(ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "landlock")
-    return result
+    return libc("syscall", ctypes.c_long(number), *arguments)
 
 
 def version() -> int:

@@ -8,6 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.worker.libc import library
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -54,7 +61,7 @@ def prctl(option: int, value: int, expect: int = 0) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     zero = ctypes.c_ulong(0)
-    found = ctypes.CDLL(None, use_errno=True).prctl(option, ctypes.c_ulong(value), zero, zero, zero)
+    found = library().prctl(option, ctypes.c_ulong(value), zero, zero, zero)
     return bool(found == expect)
 
 
@@ -62,7 +69,7 @@ def prctl_pointer(option: int, value: int, address: int) -> bool:
     """prctl(2) with a pointer as its third argument."""
     zero = ctypes.c_ulong(0)
     arguments = (ctypes.c_ulong(value), ctypes.c_void_p(address), zero, zero)
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(option, *arguments) == 0)
+    return bool(library().prctl(option, *arguments) == 0)
 
 
 def limit_self(caps: Caps, processes: bool = False) -> list[str]:
@@ -71,9 +78,7 @@ def limit_self(caps: Caps, processes: bool = False) -> list[str]:
     processes: limit their number too. The system counts all processes of a user, so this is only for a process that
     has a user, or a user namespace, of its own.
     """
-    try:
-        import resource
-    except ImportError:  # Windows
+    if resource is None:
         return []
     done = []
     wanted = {
