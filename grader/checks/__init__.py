@@ -61,10 +61,13 @@ class Failed(Exception):
 
 def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:
     """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints.toml)."""
-    raise Failed(Finding(finding_id, {name: readable(fact) for name, fact in facts.items()}, todo, share))
+    shown = {name: readable(fact) for name, fact in facts.items()}
+    if "got" in shown and shown["got"] == shown.get("expected"):  # four digits do not show the difference
+        shown |= {name: readable(facts[name], digits=8) for name in ("got", "expected")}
+    raise Failed(Finding(finding_id, shown, todo, share))
 
 
-def readable(fact: Any) -> Any:
+def readable(fact: Any, digits: int = 4) -> Any:
     """A number as a person would write it: at most four significant digits, no numpy types."""
     if hasattr(fact, "item") and getattr(fact, "ndim", 0) == 0:
         fact = fact.item()
@@ -72,7 +75,7 @@ def readable(fact: Any) -> Any:
         return fact
     if not math.isfinite(fact):
         return str(fact)
-    return f"{fact:.4g}"
+    return f"{fact:.{digits}g}"
 
 
 def check(check_id: str, *, part: str, todo: int, calls: tuple[str, ...]) -> Callable[..., Any]:

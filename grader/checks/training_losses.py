@@ -129,6 +129,9 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     facts: dict[str, Any] = {"function": function, "number": todo, "got": got[0], "expected": true[0]}
     if not all(np.isfinite(got)):
         fail("loss-not-finite", todo=todo, loss=got[0])
+    for digits in (2, 1, 0):
+        if all(abs(g - round(t, digits)) < 1e-6 for g, t in zip(got, true)):
+            fail("loss-rounded", todo=todo, digits=digits, **facts)
     finding = wrong_average(got, groups)
     if finding:
         fail(finding, todo=todo, images=len(groups[0].labels), size=groups[0].batch_size, **facts)
