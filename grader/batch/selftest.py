@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=positive, metavar="N", help=f"runs of each wheat (default {SEEDS})")
     parser.add_argument("--parts", nargs="+", choices=PARTS, metavar="PART", help=f"only these of {', '.join(PARTS)}")
     parser.add_argument("--accuracy", action="store_true", help="wheats train for the accuracy check too (slow)")
-    parser.add_argument("--full", action="store_true", help="chaffs run all parts, not only those of what they change")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="run all parts for every chaff and seed, not only those that see what they change",
+    )
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests", metavar="DIR", help="holds wheats/ and chaffs/")
     add_common(parser, "selftest-out")
 
