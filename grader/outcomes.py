@@ -48,7 +48,7 @@ def finding_of(check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
         todo = int(outcome.values.get("todo", check.todo))
         if todo == check.todo:
             return "todo", None
-        return "blocked", Finding("waits-for", {"what": f"TODO {todo}"})
+        return "blocked", Finding("waits-for", {"what": f"TODO {todo} is done"})
     if kind == "file":
         return "failed", Finding(outcome.detail, facts)
     if kind == "missing-file":
@@ -71,7 +71,7 @@ def finding_of(check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
 
 
 def reason(outcome: Outcome) -> str:
-    """Why something waits, as the end of "This waits until ... is mended"."""
+    """What something waits for, as the end of "This waits until ..."."""
     if outcome.importing:
         return f"{outcome.importing}.py can be imported"
     if outcome.kind == "missing-name":

@@ -87,10 +87,13 @@ def agrees(loader: Any) -> bool:
     dataset = loader.dataset
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         return False
-    for index in range(0, len(dataset), max(1, len(dataset) // 12)):
-        one, two = dataset[index], dataset[index]
-        if not (torch.is_tensor(one[0]) and torch.equal(one[0], two[0])):
-            return False
+    try:
+        for index in range(0, len(dataset), max(1, len(dataset) // 12)):
+            one, two = dataset[index], dataset[index]
+            if not (torch.is_tensor(one[0]) and torch.equal(one[0], two[0])):
+                return False
+    except Exception:  # an IterableDataset has a __getitem__ that only raises; a sampler may use other indices
+        return False
     return True
 
 

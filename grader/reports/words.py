@@ -35,6 +35,8 @@ def part_words(checks: Sequence[CheckResult]) -> str:
     statuses = {check.status for check in checks}
     if statuses == {"passed"}:
         return f"all {len(checks)} checks pass" if len(checks) > 1 else "passed"
+    if statuses == {"blocked"} and not any("until TODO" in check.message for check in checks):
+        return "waits for the next step below"
     if statuses <= {"todo", "blocked"}:
         todos = sorted({check.todo for check in checks})
         return "to do: TODO " + ", ".join(map(str, todos))
