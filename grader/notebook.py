@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 
 DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
 CELLS = 2000
+CELL_CHARACTERS, ALL_CHARACTERS = 100_000, 1_000_000  # of code that is looked into for what it defines
 
 
 class NotANotebook(ValueError):
@@ -43,9 +45,11 @@ def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
     try:
         book = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
         cells = [c for c in book.cells if c.cell_type == "code"]
-        return [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
+        found = [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
     except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
         raise NotANotebook(type(error).__name__) from error
+    total = itertools.accumulate(len(source) for source, _ in found)
+    return [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
 
 
 def without_magics(source: str) -> str:
@@ -62,7 +66,9 @@ def without_magics(source: str) -> str:
 
 
 def parsed(source: str) -> list[ast.stmt]:
-    """The statements of a cell; none when Python cannot read it."""
+    """The statements of a cell; none when Python cannot read it, or nobody wrote it by hand."""
+    if len(source) > CELL_CHARACTERS:
+        return []
     try:
         return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def test_what_a_cell_raises_is_told_without_line_numbers_nobody_could_find(tmp_p
     result = graded(saved(tmp_path / "work", book), parts=("training",))
     step = result.next_step
     assert "train.py, in train_one_epoch: wieght + 1" in step.message, step.message
+
+
+@pytest.mark.parametrize("cell", [
+    "-" * 90_000 + "1", "(" * 90_000, "a" + ".a" * 45_000, "[" * 150 + "]" * 150, "x = " + "1+" * 40_000 + "1",
+    "if 1:\n" * 1 + "".join(" " * n + "if 1:\n" for n in range(1, 90)), "x = 'a' * 10**10\n" * 50_000,
+    "import " + ",".join(f"a{n}" for n in range(9_000)), "f'" + "{" * 5_000,
+])  # fmt: skip
+def test_a_cell_made_to_hurt_whoever_reads_it_does_not(tmp_path, cell):
+    """Notebooks are read where scores are made: no cell may end, stall or bloat that process."""
+    book = solved()
+    book["cells"] += [code(cell), code(cell, "data.py"), *(code("y = [" + "1," * 9_000 + "]") for _ in range(5))]
+    started = time.monotonic()
+    submission = read(saved(tmp_path, book), LIMIT)
+    assert time.monotonic() - started < 20 and "model.py" in submission.files
 
 
 def test_a_magic_in_a_block_keeps_the_block(tmp_path):
