@@ -207,7 +207,7 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
                 self.console.print(f"The report to open: {page}", style="dim", markup=False)
-            self.console.print(f"Isolation: {isolation_words(result)}", style="dim", markup=False)
+            self.console.print(f"Isolation: {isolation_words(result)}", style="dim", markup=False, soft_wrap=True)
             self.console.print(f"To repeat this run exactly: --seed={result.seed}", style="dim")
         return outcome
 
