@@ -128,6 +128,7 @@ def base_points(harmless: Attack, ground: Ground, folder: Path) -> dict[str, int
     return BASE_POINTS[key]
 
 
+@pytest.mark.attacks
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_confined_an_attack_earns_and_changes_nothing(attack, confined, tmp_path):
     check_invariant(attack, confined, tmp_path)
