@@ -23,7 +23,6 @@ sys.path.append(str(ROOT))
 from grader.batch import corpus  # noqa: E402
 from grader.files import write_text  # noqa: E402
 from grader.reports import html, terminal  # noqa: E402
-from grader.reports.markdown import escape  # noqa: E402
 from grader.reports.words import next_step  # noqa: E402
 from grader.result import Result  # noqa: E402
 from grader.run import grade, start_server  # noqa: E402
@@ -77,7 +76,7 @@ def findings(server: Server) -> str:
         entry = corpus.load(ROOT / "tests" / "chaffs" / f"{name}.toml")
         heading, texts = next_step(graded(server, corpus.source_of(entry)))
         lines += [f"*{entry.what}*", ""]
-        lines += [f"> {line}\n>" for line in (f"**{heading}**", *map(escape, texts))]
+        lines += [f"> {line}\n>" for line in (f"**{heading}**", *texts)]
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")
     return "\n".join(lines)

@@ -61,13 +61,15 @@ def test_the_weakest_decides_whether_by_its_mean_or_by_its_spread():
     assert thresholds.weakest([low, wild, steady]) is wild
 
 
-def test_lower_tiers_allow_the_same_multiple_of_mistakes():
+def test_lower_tiers_stay_unless_the_top_comes_down_on_them():
     found = thresholds.proposals([spread_about(0.93, 0.002, 2004)], TIERS)
-    assert [p.at for p in found] == [0.71, 0.83, 0.90] or [p.at for p in found] == [0.70, 0.82, 0.90]
+    assert [p.at for p in found] == [0.70, 0.82, 0.90]
     assert found[-1].failure <= 1.2e-5 and found[0].failure <= found[1].failure <= found[2].failure
     weaker = [p.at for p in thresholds.proposals([spread_about(0.88, 0.004, 2004)], TIERS)]
     assert weaker[-1] == pytest.approx(0.84) and weaker == sorted(weaker) and weaker[0] >= thresholds.STORED
-    assert (1 - weaker[1]) / (1 - weaker[2]) == pytest.approx(1.8, abs=0.1)
+    assert weaker[:2] == [0.70, 0.82]
+    lowest = [p.at for p in thresholds.proposals([spread_about(0.80, 0.004, 2004)], TIERS)]
+    assert lowest == pytest.approx([0.70, lowest[2] - 0.01, lowest[2]]) and lowest[2] < 0.82
 
 
 @settings(max_examples=50, deadline=None)

@@ -86,7 +86,7 @@ def weakest(measured: Sequence[Measured]) -> Measured:
 
 
 def proposals(measured: Sequence[Measured], tiers: Sequence[Tier]) -> list[Proposal]:
-    """The top tier by the rule above; each lower one allows the same multiple of its mistakes as it does now.
+    """The top tier by the rule above; the lower ones stay, as far as they still lie below it.
 
     Raises ValueError with a sentence when the weakest solution leaves no room above what stored answers reach.
     """
@@ -99,10 +99,9 @@ def proposals(measured: Sequence[Measured], tiers: Sequence[Tier]) -> list[Propo
         )
     found: list[float] = []
     for index, tier in enumerate(tiers):
-        mistakes = (1 - tier.at) / (1 - tiers[-1].at) * (1 - top)
-        lowest = STORED + index * STEP  # tiers must rise, also where they are pressed together
-        highest = top - (len(tiers) - 1 - index) * STEP
-        found.append(round(min(max(down(1 - mistakes), lowest), highest), 4))
+        highest = top - (len(tiers) - 1 - index) * STEP  # tiers must rise, also where they are pressed together
+        wanted = top if index == len(tiers) - 1 else tier.at
+        found.append(round(min(max(wanted, STORED + index * STEP), highest), 4))
     return [
         Proposal(tier, at, max(m.failure(tier.at) for m in measured), max(m.failure(at) for m in measured))
         for tier, at in zip(tiers, found)
