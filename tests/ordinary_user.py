@@ -1,4 +1,4 @@
-"""Runs Python as an ordinary user: `python tests/ordinary_user.py -m pytest tests/test_attacks.py`.
+"""Runs Python as an ordinary user: `python tests/ordinary_user.py -m pytest -m attacks`.
 
 For root on Linux, to try what a student without rights has. An interpreter or a checkout in a folder that only root
 may pass stays reachable: in a mount namespace of its own, that folder is covered and what is needed put back.
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
 from grader.worker import namespaces  # noqa: E402
+from grader.worker.libc import libc  # noqa: E402
 
 UID = 20_001  # nobody's
 
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> None:
     needed = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, ROOT)}
     closed = {folder for path in needed if (folder := namespaces.first_closed(path))}
     if closed:
-        namespaces.libc("unshare", namespaces.CLONE_NEWNS)
+        libc("unshare", namespaces.CLONE_NEWNS)
         namespaces.mount("none", "/", "", namespaces.MS_REC | namespaces.MS_PRIVATE)
         kept = [(p, os.open(p, os.O_PATH)) for p in needed if namespaces.under(p, closed)]
         for folder in closed:
