@@ -26,14 +26,19 @@ def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
     cells = code_cells(content)
     imports = list(dict.fromkeys(line for source, _ in cells for line in imports_of(source)))
     tagged = {name: [without_magics(source) for source, tags in cells if name in tags] for name in names}
-    own = {name for sources in tagged.values() for source in sources for name in defined(parsed(source))}
+    own = {
+        name: f"from {file.removesuffix('.py')} import {name}"
+        for file, sources in tagged.items()
+        for source in sources
+        for name in defined(parsed(source))
+    }
     loose = [without_magics(source) for source, tags in cells if not set(tags) & set(names)]
-    lent = {name: statement for source in loose for name, statement in lendable(source, own)}
+    lent = {name: statement for source in loose for name, statement in lendable(source, set(own))}
     files = {}
     for name, sources in tagged.items():
         if sources:
             text = "\n\n".join(sources) + "\n"
-            lines = [*map(tolerant, imports), "", *borrowed(text, imports, lent)]
+            lines = [*map(tolerant, imports), "", *borrowed(text, imports, own | lent)]
             files[name] = "\n".join(lines) + "\n\n" + text
     return files
 
@@ -111,7 +116,10 @@ def lendable(source: str, own: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[str]:
-    """The source of what `text` uses and does not define, in the order it is needed."""
+    """The source of what `text` uses and does not define, in the order it is needed.
+
+    lent: {name: the statement that defines or imports it}
+    """
     known = {alias for line in imports for alias in bound_by(line)} | set(dir(builtins))
     found: list[str] = []
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def solved() -> dict:
 def code(source: str, *tags: str, **more) -> dict:
     metadata = {"tags": list(tags)} if tags else {}
     return {
-        "cell_type": "code", "id": f"x{len(source)}", "metadata": metadata, "source": source,
+        "cell_type": "code", "id": f"x{zlib.crc32((source + str(tags)).encode())}", "metadata": metadata, "source": source,
         "execution_count": None, "outputs": [], **more,
     }  # fmt: skip
 
@@ -86,7 +87,9 @@ def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path,
         code("def never_used():\n    return unknown\nmodel = DigitClassifier()\nhistory = fit(model, [], [])"),
     ]
     cell = next(c for c in book["cells"] if "def train_one_epoch" in "".join(c["source"]))
-    cell["source"] = re.sub(r"\.backward\(\)", ".mul(scaled(1)).backward()", "".join(cell["source"])) + "\ndisplay(7)"
+    cell["source"] = re.sub(r"\.backward\(\)", ".mul(scaled(ONE)).backward()", "".join(cell["source"])) + "\ndisplay(7)"
+    other = next(c for c in book["cells"] if "def make_transform" in "".join(c["source"]))
+    other["source"] = "ONE = 1.0\n\n" + "".join(other["source"])
     submission = read(saved(tmp_path / "work", book), LIMIT)
     text = submission.files["train.py"].decode()
     assert "def scaled" in text and "rate = 1.0" in text, text
@@ -112,7 +115,7 @@ def test_what_a_cell_raises_is_told_without_line_numbers_nobody_could_find(tmp_p
 def test_a_cell_made_to_hurt_whoever_reads_it_does_not(tmp_path, cell):
     """Notebooks are read where scores are made: no cell may end, stall or bloat that process."""
     book = solved()
-    book["cells"] += [code(cell), code(cell, "data.py"), *(code("y = [" + "1," * 9_000 + "]") for _ in range(5))]
+    book["cells"] += [code(cell), code(cell, "data.py"), *(code(f"y{n} = [" + "1," * 9_000 + "]") for n in range(5))]
     started = time.monotonic()
     submission = read(saved(tmp_path, book), LIMIT)
     assert time.monotonic() - started < 20 and "model.py" in submission.files
