@@ -34,8 +34,8 @@ def solved() -> dict:
 def code(source: str, *tags: str, **more) -> dict:
     metadata = {"tags": list(tags)} if tags else {}
     return {
-        "cell_type": "code", "id": f"x{zlib.crc32((source + str(tags)).encode())}", "metadata": metadata, "source": source,
-        "execution_count": None, "outputs": [], **more,
+        "cell_type": "code", "id": f"x{zlib.crc32((source + str(tags)).encode())}", "metadata": metadata,
+        "source": source, "execution_count": None, "outputs": [], **more,
     }  # fmt: skip
 
 
