@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
 
 # command -> the module that has add_arguments(parser) and run(args) -> exit status; a student's copy lacks some
 COMMANDS = {
@@ -19,10 +21,8 @@ COMMANDS = {
 
 
 def is_here(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its room is here
-        return False
+    """Beside this file, that is: an installed copy of the course's repository must not take a student copy's place."""
+    return (HERE / Path(*module.split(".")[1:])).with_suffix(".py").is_file()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

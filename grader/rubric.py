@@ -78,22 +78,29 @@ def load_rubric(path: Path = HERE / "rubric.toml") -> Rubric:
     missing, unknown = [i for i in ids if i not in points], [i for i in points if i not in ids]
     if missing or unknown:
         raise BadRubric(f"{path}: [points] lacks {missing} and has unknown {unknown}; there is one line a check.")
-    if any(type(p) is not int or p < 0 for p in points.values()):
-        raise BadRubric(f"{path}: points are whole numbers, 0 or more.")
+    if odd := [name for name, p in points.items() if type(p) is not int or p < 0]:
+        raise BadRubric(f"{path}: points are whole numbers, 0 or more; {odd[0]} has {points[odd[0]]}.")
+    limited = raw.get("limits", {})
+    missing, unknown = [n for n in LIMITS if n not in limited], [n for n in limited if n not in LIMITS]
+    if missing or unknown:
+        raise BadRubric(f"{path}: [limits] lacks {missing} and has unknown {unknown}.")
     if sum(points.values()) != 100:
         raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to 100.")
     try:
         tiers = tuple(Tier(float(t["at"]), int(t["points"])) for t in raw["accuracy"]["tiers"])
         limits = {name: float(raw["limits"][name]) for name in LIMITS}
     except (KeyError, TypeError, ValueError) as error:
-        raise BadRubric(f"{path}: [accuracy] tiers or [limits] is incomplete ({error}).") from error
+        raise BadRubric(f"{path}: [accuracy] tiers or [limits] is no list of numbers ({error}).") from error
+    if wrong := [t.at for t in tiers if not 0 < t.at < 1]:
+        raise BadRubric(f"{path}: [accuracy] a tier is a fraction between 0 and 1, such as 0.84; one is {wrong[0]:g}.")
     rising = all(a.at < b.at and a.points < b.points for a, b in zip(tiers, tiers[1:]))
-    if not tiers or not rising or not all(0 < t.at < 1 for t in tiers):
-        raise BadRubric(f"{path}: [accuracy] tiers must rise, in accuracy (between 0 and 1) and in points.")
+    if not tiers or not rising:
+        seen = ", ".join(f"{t.points} points from {t.at:g}" for t in tiers) or "none"
+        raise BadRubric(f"{path}: [accuracy] tiers must rise, in accuracy and in points; there are: {seen}.")
     if tiers[-1].points != points["test-accuracy"]:
         raise BadRubric(f"{path}: the highest tier must earn the points of test-accuracy, {points['test-accuracy']}.")
-    if any(value <= 0 for value in limits.values()):
-        raise BadRubric(f"{path}: [limits] are numbers above 0.")
+    if low := [name for name, value in limits.items() if not value > 0]:
+        raise BadRubric(f"{path}: [limits] are numbers above 0; {low[0]} is {limits[low[0]]:g}.")
     return Rubric({i: points[i] for i in ids}, tiers, limits, visibility_in(raw, path))
 
 
@@ -114,8 +121,12 @@ def load_hints(path: Path = HERE / "hints.toml") -> dict[str, Hint]:
     raw = load_toml(path)
     hints = {}
     for finding, texts in raw.items():
-        if not isinstance(texts, dict) or set(texts) != set(HINT_FIELDS):
-            raise BadRubric(f"{path}: [{finding}] needs exactly {', '.join(HINT_FIELDS)}.")
+        if (
+            not isinstance(texts, dict)
+            or set(texts) != set(HINT_FIELDS)
+            or not all(str(t).strip() for t in texts.values())
+        ):
+            raise BadRubric(f"{path}: [{finding}] needs exactly {', '.join(HINT_FIELDS)}, and none of them empty.")
         hints[finding] = Hint(finding, **{k: " ".join(str(v).split()) for k, v in texts.items()})
     return hints
 

@@ -75,7 +75,7 @@ def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
         return corpus.source_of(corpus.load(corpus.ROOT / "tests" / folder / f"{name}.toml"))
 
     short = corpus.reference()
-    short["train.py"] = short["train.py"].replace("epochs=5, lr=0.05", "epochs=1, lr=0.004")
+    short["train.py"] = short["train.py"].replace("epochs=5, lr=0.05", "epochs=1, lr=0.0008")
     submissions: dict[str, tuple[dict[str, str], list[str] | None]] = {
         "reference": (corpus.reference(), None),
         "skeleton": ({n: (corpus.ROOT / "assignment" / n).read_text("utf-8") for n in corpus.SUBMITTED}, None),

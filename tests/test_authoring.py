@@ -195,7 +195,13 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     ("templates/course.toml", '4 = "send', 'four = "send', "[todos] lacks 4"),
     ("templates/course.toml", "week = 3", "week = ", "not valid TOML"),
     ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
-    ("templates/course.toml", "kaggle = ", "keggle = ", "'dict object' has no attribute 'kaggle'"),
+    ("templates/course.toml", "kaggle = ", "keggle = ", "[links] lacks kaggle"),
+    ("templates/course.toml", "YOUR-COURSE/week3", "our-school/week3/tree/main", "OWNER/NAME, no more"),
+    ("grader/hints.toml", "[file-missing]", "[file-mising]", "a check names [file-missing], and there is no such entry"),
+    ("grader/hints.toml", 'title = "{file} is not there"', 'title = ""', "[file-missing] needs exactly"),
+    ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
+    ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
+    ("grader/rubric.toml", "transform = 4", "transform = 2.5", "whole numbers, 0 or more; transform has 2.5"),
     ("grader/hints.toml", "{file} is not there", "{fil} is not there", "[file-missing] has {fil}, which no check"),
     ("grader/hints.toml", "{file} is not there", "{file is not there", "has a brace without its partner"),
 ])  # fmt: skip
@@ -206,7 +212,7 @@ def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, fi
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     assert run_build(other_course) == 2
     said = capsys.readouterr().err
-    assert told in said and path.name in said + "course.toml" and len(said.splitlines()) == 1, said
+    assert told in said and path.name in said and len(said.splitlines()) == 1, said
     assert not (other_course / "assignment").exists()
 
 

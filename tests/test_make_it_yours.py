@@ -48,7 +48,7 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
         own_course / "grader" / "rubric.toml",
         (r"^transform = 4$", "transform = 6"),
         (r"^batches = 5$", "batches = 3"),
-        (r"at = 0\.82", "at = 0.85"),
+        (r"at = 0\.82", "at = 0.80"),
         (r"^check_seconds = \d+", "check_seconds = 45"),
         (r"\Z", '\n[visibility]\naccuracy = "after_published"\n'),
     )
@@ -74,10 +74,10 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
         assert done.returncode == 0, done.stderr
     handout = (out / "assignment" / "README.md").read_text(encoding="utf-8")
     for text in (
-        "# Week 5: read the digits",
+        "# Week 5: Read the digits",
         "Digits & Networks",
         "Our own lecture",
-        "| 85 % | 20 |",
+        "| 80 % | 20 |",
         "45 s for a check",
     ):
         assert text in handout, text

@@ -342,7 +342,7 @@ def test_the_old_reporter_gets_integers_and_partial_points(result):
 
 def test_partial_points_survive_a_failed_check(real_results):
     test = reporter.report(real_results["accuracy"])["tests"][-1]
-    assert (test["status"], test["score"]) == ("fail", 20)
+    assert (test["status"], test["score"]) == ("fail", 10)
 
 
 def test_autograding_json_has_the_shape_of_its_runner():

@@ -92,6 +92,8 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     for leak in leaks(read_solution(root), outputs):
         print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
     folder = root / "assignment"
+    for path in sorted(set(folder.glob("week*.ipynb")) - {folder / name for name in outputs}):
+        print(f"Note: {path.relative_to(root)} is of another week; no release takes it, and you can delete it.")
     if arguments.check:
         old = stale(outputs, folder)
         print(f"assignment/ is out of date: {', '.join(old)}" if old else "assignment/ is up to date")

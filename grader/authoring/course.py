@@ -35,7 +35,11 @@ def load_course(root: Path) -> dict[str, Any]:
             f"{path}: repository is {course['repository']!r}; it must be the web address of a repository, "
             "https://github.com/OWNER/NAME, because students without an account fetch it too."
         )
-    tables = {"todos": [str(number) for number in TODOS], "links": [], "parts": list(PARTS)}
+    if course["repository"].startswith("https://github.com/") and not GITHUB.fullmatch(course["repository"]):
+        raise BadRubric(
+            f"{path}: repository is {course['repository']!r}; on GitHub it is https://github.com/OWNER/NAME, no more."
+        )
+    tables = {"todos": [str(number) for number in TODOS], "links": links_used(root), "parts": list(PARTS)}
     for name, keys in tables.items():
         require(path, f"[{name}]", course.get(name), keys)
     for name in PARTS:
@@ -46,6 +50,12 @@ def load_course(root: Path) -> dict[str, Any]:
     for video in videos:
         require(path, "[[videos]]", video, ("title", "url"))
     return course | {"videos": videos}
+
+
+def links_used(root: Path) -> list[str]:
+    """The names of [links] that templates ask for."""
+    texts = [path.read_text(encoding="utf-8") for path in (root / "templates").rglob("*.j2")]
+    return sorted({name for text in texts for name in re.findall(r"\blinks\.(\w+)", text)})
 
 
 def require(path: Path, where: str, table: Any, keys: Iterable[str]) -> None:
@@ -64,8 +74,13 @@ def slug_of(course: dict[str, Any]) -> str:
 def load_known_hints(root: Path) -> None:
     """hints.toml. Raises BadRubric when a text has a {placeholder} that no check ever fills."""
     path = root / "grader" / "hints.toml"
-    known = facts()
-    for finding, hint in load_hints(path).items():
+    known, hints = facts(), load_hints(path)
+    named, constants = findings()
+    if missing := sorted(named - set(hints)):
+        unknown = sorted(set(hints) - constants)
+        other = f" (unknown there: {', '.join(unknown)})" if unknown else ""
+        raise BadRubric(f"{path}: a check names [{missing[0]}], and there is no such entry{other}.")
+    for finding, hint in hints.items():
         for text in astuple(hint)[1:]:
             try:
                 names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
@@ -73,6 +88,20 @@ def load_known_hints(root: Path) -> None:
                 raise BadRubric(f"{path}: [{finding}] has a brace without its partner ({error}): {text}") from error
             if unknown := sorted(names - known):
                 raise BadRubric(f"{path}: [{finding}] has {{{unknown[0]}}}, which no check fills in: {text}")
+
+
+def findings() -> tuple[set[str], set[str]]:
+    """The findings that the code names as fail("id", ...) or Finding("id", ...), and all its string constants."""
+    named, constants = set(), set()
+    for path in (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py", GRADER / "run.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                constants |= {node.value, node.value.split(":")[0]}
+            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+            first = node.args[0] if isinstance(node, ast.Call) and node.args else None
+            if called in ("fail", "Finding") and isinstance(first, ast.Constant):
+                named.add(str(first.value))
+    return named, constants
 
 
 def facts() -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def render(root: Path, template: str, values: dict[str, Any]) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # the output is Markdown and Python, not HTML
     )
+    environment.filters["shell"] = shlex.quote
     environment.filters["percent"] = lambda share: f"{100 * share:.10g} %"
     try:
         text = environment.get_template(template).render(values)

@@ -97,10 +97,12 @@ def stub(name: str, region: Region, invitations: dict[str, str]) -> list[str]:
         return []
     number = CONTRACT.get((name, region.function))
     if number is None:
+        expected = ", ".join(function for file, function in CONTRACT if file == name)
         raise MarkerError(
             name,
             region.begin,
-            f"{region.function} is no TODO of the contract: put markers around the whole helper, at the top level",
+            f"{region.function} is no TODO of the contract (those of {name}: {expected}). A renamed TODO gets its name "
+            "back; around a helper of your own put the markers at the top level",
         )
     todo = Todo(number, region.function, invitations[str(number)])
     return [region.indent + line for line in todo.lines]

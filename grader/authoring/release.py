@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         print("\n".join(planned.lines()) or "Nothing would change.")
         return 0
     if planned.in_the_way and not arguments.overwrite:
-        print("\n".join(planned.lines()))
+        print("\n".join(Plan(in_the_way=planned.in_the_way).lines()))
         print("Nothing was written, because of what is edited or not ours. --overwrite replaces it.", file=sys.stderr)
         return 1
     try:
