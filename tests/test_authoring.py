@@ -197,7 +197,7 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
     ("templates/course.toml", "kaggle = ", "keggle = ", "[links] lacks kaggle"),
     ("templates/course.toml", "YOUR-COURSE/week3", "our-school/week3/tree/main", "OWNER/NAME, no more"),
-    ("grader/hints.toml", "[file-missing]", "[file-mising]", "a check names [file-missing], and there is no such entry"),
+    ("grader/hints.toml", "[file-missing]", "[file-mising]", "a check names [file-missing], and there is no"),
     ("grader/hints.toml", 'title = "{file} is not there"', 'title = ""', "[file-missing] needs exactly"),
     ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
     ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
