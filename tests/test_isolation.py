@@ -150,7 +150,9 @@ class DigitClassifier(nn.Module):
 CONTROLS["five-million-parameters"] = (["model"], corpus.reference() | {"model.py": BIG})
 
 
-@pytest.mark.parametrize("name", CONTROLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.corpus) if n == "slow-but-right" else n for n in CONTROLS]
+)
 def test_honest_code_earns_the_same_in_every_tier(name, server, practice, tmp_path):
     parts, files = CONTROLS[name]
     folder = written(files, tmp_path / "work")
@@ -199,6 +201,7 @@ def test_a_second_frame_that_sets_the_clock_back_ends_the_job():
 
 
 @linux
+@pytest.mark.corpus  # long: CI runs it with the corpus
 def test_hostile_submissions_among_twenty_change_nothing_for_the_others(server, tmp_path):
     good = written(corpus.reference(), tmp_path / "good")
     hostile = [a for a in attacks.load_all() if a.name in ("fork-bomb", "kill-everybody", "memory-bomb", "double-fork")]
