@@ -11,6 +11,7 @@ import builtins
 import itertools
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
 CELLS = 2000
@@ -21,30 +22,38 @@ class NotANotebook(ValueError):
     """These bytes are no notebook; the message says what reading it ended with."""
 
 
+class Cell(NamedTuple):
+    """One code cell: its text without magics, its statements (none when Python cannot read it), its tags."""
+
+    source: str
+    body: list[ast.stmt]
+    tags: list[str]
+
+
 def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
     """{file name: text} for each of `names` that some cell is tagged with. Raises NotANotebook."""
-    cells = code_cells(content)
-    imports = list(dict.fromkeys(line for source, _ in cells for line in imports_of(source)))
-    tagged = {name: [without_magics(source) for source, tags in cells if name in tags] for name in names}
+    cells = [Cell(source, parsed(source), tags) for source, tags in code_cells(content)]
+    imports = list(dict.fromkeys(line for cell in cells for line in imports_of(cell.body)))
+    tagged = {name: [cell for cell in cells if name in cell.tags] for name in names}
     own = {
         name: f"from {file.removesuffix('.py')} import {name}"
-        for file, sources in tagged.items()
-        for source in sources
-        for name in defined(parsed(source))
+        for file, cells_of_it in tagged.items()
+        for cell in cells_of_it
+        for name in defined(cell.body)
     }
-    loose = [without_magics(source) for source, tags in cells if not set(tags) & set(names)]
-    lent = {name: statement for source in loose for name, statement in lendable(source, set(own))}
+    loose = [cell for cell in cells if not set(cell.tags) & set(names)]
+    lent = {name: statement for cell in loose for name, statement in lendable(cell, set(own))}
     files = {}
-    for name, sources in tagged.items():
-        if sources:
-            text = "\n\n".join(sources) + "\n"
+    for name, cells_of_it in tagged.items():
+        if cells_of_it:
+            text = "\n\n".join(cell.source for cell in cells_of_it) + "\n"
             lines = [*map(tolerant, imports), "", *borrowed(text, imports, own | lent)]
             files[name] = "\n".join(lines) + "\n\n" + text
     return files
 
 
 def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
-    """(source, tags) of every code cell. Raises NotANotebook when it is no notebook of version 4."""
+    """(source without magics, tags) of every code cell. Raises NotANotebook when it is no notebook of version 4."""
     import nbformat
 
     try:
@@ -54,7 +63,8 @@ def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
     except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
         raise NotANotebook(type(error).__name__) from error
     total = itertools.accumulate(len(source) for source, _ in found)
-    return [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
+    within = [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
+    return [(without_magics(source), tags) for source, tags in within]
 
 
 def without_magics(source: str) -> str:
@@ -80,9 +90,9 @@ def parsed(source: str) -> list[ast.stmt]:
         return []
 
 
-def imports_of(source: str) -> list[str]:
+def imports_of(body: Iterable[ast.stmt]) -> list[str]:
     """The top-level import statements of a cell: they serve every cell below."""
-    found = [n for n in parsed(without_magics(source)) if isinstance(n, (ast.Import, ast.ImportFrom))]
+    found = [n for n in body if isinstance(n, (ast.Import, ast.ImportFrom))]
     return [ast.unparse(n) for n in found if not (isinstance(n, ast.ImportFrom) and n.module == "__future__")]
 
 
@@ -101,18 +111,18 @@ def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
             yield from (t.id for t in targets if isinstance(t, ast.Name))
 
 
-def lendable(source: str, own: set[str]) -> Iterator[tuple[str, str]]:
+def lendable(cell: Cell, own: set[str]) -> Iterator[tuple[str, str]]:
     """(name, statement) for the definitions of an untagged cell that exercise cells may use.
 
     Not the values made with the exercises themselves (`model = DigitClassifier()`): computing them is a run of the
     notebook, no part of a file.
     """
-    for node in parsed(source):
+    for node in cell.body:
         names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         value = isinstance(node, (ast.Assign, ast.AnnAssign))
         for name in defined([node]):
             if name not in own and not (value and names & own):
-                yield name, ast.get_source_segment(source, node) or ""
+                yield name, ast.get_source_segment(cell.source, node) or ""
 
 
 def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[str]:

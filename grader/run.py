@@ -206,7 +206,7 @@ class Run:
 
     def judge(self, check: Check, ending: NotSeen) -> tuple[str, Finding | None]:
         """The status and finding for an observation that gave no answer; remembers what must not be tried again."""
-        if self.submission.path.suffix == ".ipynb":
+        if self.submission.is_notebook:
             ending = NotSeen(without_lines(ending.outcome), ending.blocked)
         outcome = ending.outcome
         status, finding = finding_of(check, ending)

@@ -41,6 +41,11 @@ class Submission:
     notes: tuple[str, ...] = ()
 
     @property
+    def is_notebook(self) -> bool:
+        """Whether the files were put together from cells, so that their line numbers mean nothing to anybody."""
+        return self.path.suffix == ".ipynb"
+
+    @property
     def digest(self) -> str:
         """SHA-256 over names and contents: the same work has the same digest wherever it lies."""
         total = hashlib.sha256()

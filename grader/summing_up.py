@@ -61,7 +61,7 @@ def own_lines(submission: Submission, todo: int, raised: Raised | None) -> tuple
     """The student's own lines behind a finding: those an error went through, or where the TODO's function is."""
     file, function = TODOS.get(todo, ("", ""))
     found = frames_of(raised) or definition(file, function, submission.files.get(file, b""))
-    if submission.path.suffix != ".ipynb":
+    if not submission.is_notebook:
         return found
     # cells have no line numbers that anything could point at
     return tuple(frame | {"file": submission.path.name, "line": 0} for frame in found[-1:])

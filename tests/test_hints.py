@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
+from grader.authoring.course import constants, named
 from grader.checks import TODOS, all_checks
 from grader.rubric import HINT_FIELDS, load_hints
 
 ROOT = Path(__file__).resolve().parents[1]
 HINTS = load_hints()
-JUDGES = [*sorted((ROOT / "grader" / "checks").glob("*.py")), ROOT / "grader" / "outcomes.py",
-          ROOT / "grader" / "files.py", ROOT / "grader" / "submission.py", ROOT / "grader" / "run.py"]  # fmt: skip
-
-
-def constants() -> set[str]:
-    """Every string constant of the code that judges; "a:b" names finding a."""
-    found = set()
-    for path in JUDGES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found |= {node.value, node.value.split(":")[0]}
-    return found
-
-
-def named() -> set[str]:
-    """The findings that the code names literally: fail("id", ...) and Finding("id", ...)."""
-    found = set()
-    for path in JUDGES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-            if name in ("fail", "Finding") and node.args and isinstance(node.args[0], ast.Constant):
-                found.add(str(node.args[0].value))
-    return found
 
 
 def test_every_finding_that_is_named_has_a_hint():

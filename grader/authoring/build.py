@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-from jinja2 import TemplateError
-
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.markers import FILES, MarkerError, leaks, student_version
@@ -86,7 +84,7 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     except BadRubric as error:
         print(f"Nothing was built: {error}", file=sys.stderr)
         return 2
-    except (TemplateError, KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is none
+    except (KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is none
         print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     for leak in leaks(read_solution(root), outputs):

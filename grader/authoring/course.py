@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 from dataclasses import astuple
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -18,6 +19,8 @@ PART_TEXTS = ("file", "todos", "minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
 GRADER = Path(__file__).resolve().parents[1]
+FILLERS = (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py")  # what hands facts to hints
+JUDGES = (*FILLERS, *(GRADER / name for name in ("files.py", "submission.py", "run.py")))  # what names findings
 NAMERS = ("fail", "Finding", "dict")  # calls whose keywords are facts that a hint may show
 
 
@@ -72,12 +75,11 @@ def slug_of(course: dict[str, Any]) -> str:
 
 
 def load_known_hints(root: Path) -> None:
-    """hints.toml. Raises BadRubric when a text has a {placeholder} that no check ever fills."""
+    """hints.toml. Raises BadRubric when an entry is missing, or has a {placeholder} that no check ever fills."""
     path = root / "grader" / "hints.toml"
     known, hints = facts(), load_hints(path)
-    named, constants = findings()
-    if missing := sorted(named - set(hints)):
-        unknown = sorted(set(hints) - constants)
+    if missing := sorted(named() - set(hints)):
+        unknown = sorted(set(hints) - constants())
         other = f" (unknown there: {', '.join(unknown)})" if unknown else ""
         raise BadRubric(f"{path}: a check names [{missing[0]}], and there is no such entry{other}.")
     for finding, hint in hints.items():
@@ -90,27 +92,31 @@ def load_known_hints(root: Path) -> None:
                 raise BadRubric(f"{path}: [{finding}] has {{{unknown[0]}}}, which no check fills in: {text}")
 
 
-def findings() -> tuple[set[str], set[str]]:
-    """The findings that the code names as fail("id", ...) or Finding("id", ...), and all its string constants."""
-    named, constants = set(), set()
-    for path in (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py", GRADER / "run.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                constants |= {node.value, node.value.split(":")[0]}
-            called = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-            first = node.args[0] if isinstance(node, ast.Call) and node.args else None
-            if called in ("fail", "Finding") and isinstance(first, ast.Constant):
-                named.add(str(first.value))
-    return named, constants
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def named() -> set[str]:
+    """The findings that the code names literally: fail("id", ...) and Finding("id", ...)."""
+    calls = [node for path in JUDGES for node in nodes(path) if isinstance(node, ast.Call) and node.args]
+    first = [call.args[0] for call in calls if getattr(call.func, "id", "") in ("fail", "Finding")]
+    return {str(argument.value) for argument in first if isinstance(argument, ast.Constant)}
+
+
+def constants() -> set[str]:
+    """Every string constant of the code that judges; "a:b" names finding a."""
+    found = [node.value for path in JUDGES for node in nodes(path) if isinstance(node, ast.Constant)]
+    texts = [value for value in found if isinstance(value, str)]
+    return {*texts, *(text.split(":")[0] for text in texts)}
 
 
 def facts() -> set[str]:
     """The names of all facts that checks and endings hand to hints."""
     found = set()
-    for path in (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMERS:
-                found |= {word.arg for word in node.keywords if word.arg}
-            if isinstance(node, ast.Dict):
-                found |= {k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
+    for node in (node for path in FILLERS for node in nodes(path)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMERS:
+            found |= {word.arg for word in node.keywords if word.arg}
+        if isinstance(node, ast.Dict):
+            found |= {k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
     return found

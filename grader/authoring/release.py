@@ -13,8 +13,6 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import TemplateError
-
 from grader import manifest
 from grader.authoring.archives import is_program
 from grader.authoring.build import ROOT
@@ -154,7 +152,7 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
     except (MarkerError, NotReleasable, BadRubric) as error:
         print(f"Nothing was released: {error}", file=sys.stderr)
         return 2
-    except (TemplateError, KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         print(f"Nothing was released: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     size = sum(map(len, files.values())) / 1e6

@@ -11,12 +11,12 @@ from grader.batch.corpus import SUBMITTED, CorpusDamaged, DoesNotFit, Entry, loa
 from grader.batch.trials import Trial, digest
 from grader.checks import PARTS
 
-PART_OF = dict(zip(SUBMITTED, PARTS))  # the part that judges a file
 SEEN_BY = {  # the parts in which a file's own code runs
     "data.py": ("data", "accuracy"),
     "model.py": ("model", "training", "accuracy"),
     "train.py": ("training", "accuracy"),
 }
+PART_OF = {name: parts[0] for name, parts in SEEN_BY.items()}  # the part that judges it
 QUICK = PARTS[:3]  # everything that needs no real training
 KINDS = ("wheats", "chaffs")
 SEEDS, SEEDS_WITH_TRAINING = 3, 1
@@ -58,17 +58,19 @@ def planned(args: argparse.Namespace, entries: dict[str, dict[str, Entry]]) -> P
             plan.trials += chaff_trials(name, "", files, base_files(entries["chaffs"][name], wheats), args)
     if "wheats" in kinds:
         seeds = args.seeds or (SEEDS_WITH_TRAINING if args.accuracy or "accuracy" in (args.parts or ()) else SEEDS)
+        before = reference()
         for seed in range(1, seeds + 1):
             for name, entry in chosen["wheats"].items():
-                if name in wheats and (parts := wheat_parts(entry, wheats[name], args, seed)):
+                if name in wheats and (parts := wheat_parts(entry, wheats[name], before, args, seed)):
                     plan.trials.append(Trial("wheats", name, "", seed, parts, wheats[name]))
     return plan
 
 
-def wheat_parts(entry: Entry, files: dict[str, str], args: argparse.Namespace, seed: int) -> tuple[str, ...]:
+def wheat_parts(
+    entry: Entry, files: dict[str, str], before: dict[str, str], args: argparse.Namespace, seed: int
+) -> tuple[str, ...]:
     """All parts once; with further seeds only those that see what is not the reference's own text."""
     allowed = args.parts or (PARTS if args.accuracy else QUICK)
-    before = reference()
     seen = {part for name in SUBMITTED if files.get(name) != before[name] for part in SEEN_BY[name]}
     return tuple(
         part for part in allowed if (part in seen or seed == 1 or args.full) and not (part == "accuracy" and entry.weak)

@@ -124,7 +124,7 @@ def test_fit_history(student: Any) -> None:
         try:
             fit.judge_numbers(seen, given, run, epochs)
         except Failed:
-            fit.name_validation_training(seen, given, run)  # then the numbers are only a consequence
+            fit.name_validation_training(fit.Run(seen, given, run))  # then the numbers are only a consequence
             raise
 
 

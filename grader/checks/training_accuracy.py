@@ -92,8 +92,7 @@ def name_accuracy(got: list[float], groups: list[Group]) -> None:
     """Which known mistake gives these numbers, in every example?"""
     long = groups[-1]
     if all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
-        batches = -(-len(long.labels) // long.batch_size)
-        fail("accuracy-of-some-batches", batches=batches, got=got[-1], expected=long.accuracy)
+        fail("accuracy-of-some-batches", batches=long.batches, got=got[-1], expected=long.accuracy)
     worst = int(np.argmax([abs(g - group.accuracy) for g, group in zip(got, groups)]))
     group = groups[worst]
     facts: dict[str, Any] = {

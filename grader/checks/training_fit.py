@@ -107,8 +107,7 @@ def name_untrained(seen: Any, run: Run, name: str) -> None:
     """Fail when no epoch of training on the training images was seen."""
     if run.epochs:
         return
-    if any(run.trained_on_val):
-        fail("validation-trained-on", images=sum(run.trained_on_val))
+    name_validation_training(run)
     if seen[f"{name}_other_models"]:
         fail("model-replaced-in-fit")
     if run.learnt_passes:
@@ -116,10 +115,9 @@ def name_untrained(seen: Any, run: Run, name: str) -> None:
     fail("fit-trains-nothing")
 
 
-def name_validation_training(seen: Any, given: dict[str, Any], name: str) -> None:
-    on_val = Run(seen, given, name).trained_on_val
-    if any(on_val):
-        fail("validation-trained-on", images=sum(on_val))
+def name_validation_training(run: Run) -> None:
+    if any(run.trained_on_val):
+        fail("validation-trained-on", images=sum(run.trained_on_val))
 
 
 def judge_form(seen: Any, name: str) -> None:
@@ -262,7 +260,7 @@ def judge_training(seen: Any, given: dict[str, Any]) -> None:
     same = unchanged(seen, "three")
     if all(same) and not learnt.any():
         fail("copy-trained")
-    name_validation_training(seen, given, "three")
+    name_validation_training(run)
     if not all(unchanged(seen, "still")):
         fail("learning-rate-ignored")
     if all(same):

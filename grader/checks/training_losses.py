@@ -36,6 +36,10 @@ class Group:
         return self.right / len(self.labels)
 
     @property
+    def batches(self) -> int:
+        return len(numbers.batches_of(len(self.labels), self.batch_size))
+
+    @property
     def mean_loss(self) -> float:
         return float(numbers.cross_entropy(self.scores, self.labels).mean())
 
@@ -123,9 +127,8 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
         return
     true = [group.mean_loss for group in groups]
     if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):
-        batches = -(-len(groups[-1].labels) // groups[-1].batch_size)
-        fail("loss-of-some-batches", todo=todo, function=function, number=todo, batches=batches, got=got[-1],
-             expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
+        fail("loss-of-some-batches", todo=todo, function=function, number=todo, batches=groups[-1].batches,
+             got=got[-1], expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
     facts: dict[str, Any] = {"function": function, "number": todo, "got": got[0], "expected": true[0]}
     if not all(np.isfinite(got)):
         fail("loss-not-finite", todo=todo, loss=got[0])

@@ -24,8 +24,9 @@ STATUS_WORDS = {
 
 def place(check: CheckResult) -> str:
     """Where a check's TODO stands: "TODO 4, forward in model.py". What fails on import belongs to no TODO."""
-    if check.frames and check.frames[0]["function"] in ("", "<module>"):
-        return f"{[f for f in check.frames if f['function'] in ('', '<module>')][-1]['file']}, which cannot be imported"
+    outside = [frame for frame in check.frames if frame["function"] in ("", "<module>")]
+    if outside and outside[0] is check.frames[0]:
+        return f"{outside[-1]['file']}, which cannot be imported"
     file, function = TODOS.get(check.todo, ("", ""))
     return f"TODO {check.todo}, {function.split('.')[-1]} in {file}"
 
