@@ -20,14 +20,15 @@ from rich.console import Console, RenderableType
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
-from grader.batch import corpus  # noqa: E402
-from grader.files import write_text  # noqa: E402
-from grader.reports import html, terminal  # noqa: E402
-from grader.reports.words import next_step  # noqa: E402
-from grader.result import Result  # noqa: E402
-from grader.run import grade, start_server  # noqa: E402
-from grader.submission import read  # noqa: E402
-from grader.worker.server import Server  # noqa: E402
+from grader.contract import WEEK  # noqa: E402
+from grader.corpus import entries as corpus  # noqa: E402
+from grader.engine.reports import html, terminal  # noqa: E402
+from grader.engine.reports.words import next_step  # noqa: E402
+from grader.engine.result import Result  # noqa: E402
+from grader.engine.run import grade, start_server  # noqa: E402
+from grader.engine.submission.read import read  # noqa: E402
+from grader.engine.submission.safe_files import write_text  # noqa: E402
+from grader.engine.worker.trusted.start import Server  # noqa: E402
 
 FINDINGS = ("no-zero-grad", "pytorch-quickstart", "broadcast-compare", "test-not-normalised", "squeeze-output")
 MARKED = re.compile(r"(<!-- findings: docs/make_samples.py -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -38,7 +39,7 @@ def graded(server: Server, files: dict[str, str], seed: int = 2026) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        return grade(read(Path(folder), 64_000, "work"), server, seed=seed)
+        return grade(read(Path(folder), WEEK, 64_000, "work"), server, seed=seed)
 
 
 def plain(report: RenderableType) -> str:
@@ -89,7 +90,7 @@ def main() -> None:
     halfway["model.py"] = halfway["model.py"].replace("self.output(x)  #", "self.output(x).softmax(dim=1)  #")
     wrong = dict(done)
     wrong["train.py"] = wrong["train.py"].replace("        optimizer.zero_grad()\n", "")
-    server = start_server()
+    server = start_server(WEEK)
     try:
         samples = ROOT / "templates" / "samples"
         write_text(samples / "fresh.txt", plain(terminal.report(graded(server, skeleton))))

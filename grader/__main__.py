@@ -8,15 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from grader.contract import WEEK
+
 HERE = Path(__file__).resolve().parent
 
-# command -> the module that has add_arguments(parser) and run(args) -> exit status; a student's copy lacks some
+# command -> the module with add_arguments(parser) and run(args, contract) -> exit status; a student's copy lacks some
 COMMANDS = {
-    "build": ("grader.authoring.build", "make assignment/ from solution/ and templates/"),
+    "build": ("grader.authoring.build", "make what a student gets from solution/ and templates/"),
     "release": ("grader.authoring.release", "make a student repository, or what a grading service wants"),
-    "publish": ("grader.publish", "hand a finished run over to GitHub, Classroom 50 or Gradescope"),
-    "selftest": ("grader.batch.selftest", "grade correct and wrong solutions, and judge the grader by them"),
-    "calibrate": ("grader.batch.calibrate", "measure which test accuracy may be asked for"),
+    "publish": ("grader.engine.publish", "hand a finished run over to GitHub, Classroom 50 or Gradescope"),
+    "selftest": ("grader.corpus.selftest", "grade correct and wrong solutions, and judge the grader by them"),
+    "calibrate": ("grader.corpus.calibrate", "measure which test accuracy may be asked for"),
 }
 
 
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         importlib.import_module(module).add_arguments(sub)
     args = parser.parse_args(arguments)
     try:
-        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
+        return int(importlib.import_module(COMMANDS[args.command][0]).run(args, WEEK))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130

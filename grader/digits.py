@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from grader.engine.check import GraderTrouble
+
 FILES = {
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -44,7 +46,7 @@ def write_idx(
         (raw / name).write_bytes(header + array.tobytes())
 
 
-class DigitsDamaged(RuntimeError):
+class DigitsDamaged(GraderTrouble):
     """The bundled digits are missing or changed; the message is one sentence for the user."""
 
 

@@ -1,4 +1,4 @@
-"""Binds pytest to run.py: `pytest grader/ --submission=DIR`.
+"""Binds pytest to the engine: `pytest grader/ --submission=DIR`.
 
 An entry point (pytest11) and not a conftest.py: pytest must know these options before it looks at its command line,
 or the value of --submission would count as a test path and its conftest.py would run here. Inert unless grader/ is
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from grader.hosting import Host
+    from grader.engine.front.pytest_session import Host
 
 GRADER = Path(__file__).resolve().parent
 ROOT = GRADER.parent
@@ -23,7 +23,7 @@ ROOT = GRADER.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grader", "grading (pytest grader/)")
-    group.addoption("--submission", metavar="DIR", help="folder with data.py, model.py, train.py, or a notebook")
+    group.addoption("--submission", metavar="DIR", help="a folder with the submitted files, or a notebook")
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
     group.addoption("--seed", type=int, help="the run's seed; without it a fresh one is drawn, and printed")
     group.addoption("--isolation", choices=("practice", "confined"), help="demand this tier of isolation")
@@ -73,9 +73,13 @@ def looks_like_grader(path: Path) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if not collects_grader(config) or config.option.collectonly:
         return
-    from grader.hosting import CalmReporter, Host, open_run
+    from grader.contract import WEEK
+    from grader.engine.front.calm_reporter import CalmReporter
+    from grader.engine.front.pytest_session import Host, open_run
 
-    host = Host(config, open_run(config))
+    for part in WEEK.parts:  # so that `-m model` and the others are known to pytest
+        config.addinivalue_line("markers", f"{part.name}: {part.title}")
+    host = Host(config, open_run(config, WEEK))
     config.pluginmanager.register(host, "grader-host")
     standard = config.pluginmanager.getplugin("terminalreporter")
     if standard is not None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from grader.result import Result
-from grader.rubric import Rubric, load_rubric
-from grader.run import grade, start_server
-from grader.submission import read
-from grader.worker.server import Server
+from grader.contract import WEEK
+from grader.engine.result import Result
+from grader.engine.rubric import Rubric, load_rubric
+from grader.engine.run import grade, start_server
+from grader.engine.submission.read import read
+from grader.engine.worker.trusted.start import Server
 
 Grade = Callable[..., Result]
 LONG = ("corpus", "attacks")  # markers of long runs: only when asked for with -m
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The warm worker of this system's default kind."""
-    started = start_server()
+    started = start_server(WEEK)
     yield started
     started.close()
 
@@ -37,7 +38,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def spawned() -> Iterator[Server]:
     """The portable worker."""
-    started = start_server("spawn")
+    started = start_server(WEEK, "spawn")
     yield started
     started.close()
 
@@ -45,7 +46,7 @@ def spawned() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def quick() -> Rubric:
     """The rubric with short limits, for submissions that never end."""
-    rubric = load_rubric()
+    rubric = load_rubric(WEEK)
     limits = dict(rubric.limits) | {"import_seconds": 4, "check_seconds": 4, "accuracy_seconds": 60}
     return replace(rubric, limits=limits)
 
@@ -60,7 +61,7 @@ def graded(server: Server, tmp_path: Path) -> Grade:
             folder.mkdir(exist_ok=True)
             for name, text in what.items():
                 (folder / name).write_text(text, encoding="utf-8")
-        submission = read(folder, 64_000)
+        submission = read(folder, WEEK, 64_000)
         return grade(submission, options.pop("server", server), rubric, **({"seed": 1} | options))
 
     return run
@@ -69,7 +70,7 @@ def graded(server: Server, tmp_path: Path) -> Grade:
 @pytest.fixture(scope="session")
 def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """Results of real runs that reports are tested with: the reference, a skeleton, and one fault in each part."""
-    from grader.batch import corpus
+    from grader.corpus import entries as corpus
 
     def of(folder: str, name: str) -> dict[str, str]:
         return corpus.source_of(corpus.load(corpus.ROOT / "tests" / folder / f"{name}.toml"))
@@ -89,5 +90,5 @@ def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
         folder = tmp_path_factory.mktemp(name)
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        results[name] = grade(read(folder, 64_000), server, seed=1, parts=parts)
+        results[name] = grade(read(folder, WEEK, 64_000), server, seed=1, parts=parts)
     return results

@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
-from grader.worker import namespaces  # noqa: E402
-from grader.worker.libc import libc  # noqa: E402
+from grader.engine.worker.walls import namespaces  # noqa: E402
+from grader.engine.worker.walls.libc import libc  # noqa: E402
 
 UID = 20_001  # nobody's
 

@@ -15,13 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grader.batch import corpus
-from grader.batch.attacks import ANY, Attack, digest, load_all, survivors
-from grader.result import STATUSES, Result
-from grader.rubric import Rubric, load_rubric
-from grader.run import grade, start_server
-from grader.submission import read
-from grader.worker.server import Server
+from grader.contract import WEEK
+from grader.corpus import entries as corpus
+from grader.corpus.attacks import ANY, Attack, digest, load_all, survivors
+from grader.engine.result import STATUSES, Result
+from grader.engine.rubric import Rubric, load_rubric
+from grader.engine.run import grade, start_server
+from grader.engine.submission.read import read
+from grader.engine.worker.trusted.start import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 ATTACKS = load_all()
@@ -52,7 +53,7 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         pytest.skip("the fork server is for Linux")
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    server = start_server("fork", isolation="practice" if tier == "practice" else None)
+    server = start_server(WEEK, "fork", isolation="practice" if tier == "practice" else None)
     if server.isolation != tier:
         server.close()
         pytest.skip(f"this system has no {tier} tier: {server.measures()}")
@@ -87,14 +88,14 @@ def practice(tmp_path_factory) -> Iterator[Ground]:
 @cache
 def limits() -> Rubric:
     """Short limits: an attack costs its limit once."""
-    rubric = load_rubric()
+    rubric = load_rubric(WEEK)
     short = {"import_seconds": 1, "check_seconds": 1, "accuracy_seconds": 40, "output_bytes": 1_000_000}
     return replace(rubric, limits=dict(rubric.limits) | short | {"memory_bytes": 1_000_000_000})
 
 
 def let_loose(attack: Attack, ground: Ground, folder: Path) -> Result:
     attack.write(folder, ground.places)
-    return grade(read(folder, 64_000), ground.server, limits(), seed=5, parts=attack.parts)
+    return grade(read(folder, WEEK, 64_000), ground.server, limits(), seed=5, parts=attack.parts)
 
 
 def check_invariant(attack: Attack, ground: Ground, tmp_path: Path) -> None:

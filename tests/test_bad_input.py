@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from grader.batch import corpus
-from grader.result import Result
-from grader.rubric import load_toml
+from grader.corpus import entries as corpus
+from grader.engine.result import Result
+from grader.engine.rubric import load_toml
 
 BROKEN = corpus.load_all("broken")
 EXAMPLES = Path(__file__).parent / "broken"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from grader.reports import html
+from grader.engine.reports import html
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

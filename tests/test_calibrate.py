@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.batch import calibrate, thresholds
-from grader.batch.thresholds import Measured
-from grader.batch.trials import Row, Store, judging_digest
-from grader.rubric import BadRubric, Tier, load_rubric
+from grader.contract import WEEK
+from grader.corpus import calibrate, thresholds
+from grader.corpus.thresholds import Measured
+from grader.corpus.trials import Row, Store, judging_digest
+from grader.engine.rubric import BadRubric, Tier, load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
 RUBRIC = ROOT / "grader" / "rubric.toml"
@@ -94,7 +95,7 @@ def test_only_the_three_numbers_change_in_the_rubric(tmp_path):
     changed = [(a, b) for a, b in zip(before, after) if a != b]
     assert len(before) == len(after) and len(changed) == 3
     assert all(re.sub(r"at = [0-9.]+", "", a) == re.sub(r"at = [0-9.]+", "", b) for a, b in changed)
-    assert [tier.at for tier in load_rubric(path).tiers] == [0.61, 0.75, 0.87]
+    assert [tier.at for tier in load_rubric(WEEK, path).tiers] == [0.61, 0.75, 0.87]
     assert [p.name for p in tmp_path.iterdir()] == ["rubric.toml"]
 
 
@@ -110,7 +111,7 @@ def test_other_layouts_and_comments_survive(tmp_path):
     for layout in (one_line, commented):
         path.write_text(text.replace(block[0], layout), encoding="utf-8")
         thresholds.write_tiers(path, [0.61, 0.75, 0.87])
-        assert [tier.at for tier in load_rubric(path).tiers] == [0.61, 0.75, 0.87]
+        assert [tier.at for tier in load_rubric(WEEK, path).tiers] == [0.61, 0.75, 0.87]
         for comment in re.findall(r"#.*", layout):
             assert comment in path.read_text(encoding="utf-8")
 
@@ -192,7 +193,7 @@ def test_finished_runs_become_table_plot_and_thresholds(tmp_path, capsys):
     assert "narrow" in told and "<svg" in (args.out / "accuracy.svg").read_text(encoding="utf-8")
     args.write = True
     assert calibrate.run(args) == 0
-    tiers = load_rubric(args.rubric).tiers
+    tiers = load_rubric(WEEK, args.rubric).tiers
     assert tiers[-1].at == pytest.approx(0.89) and f"{tiers[-1].at:.0%}" in report
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grader.checks import all_checks
-from grader.outcomes import NotSeen, finding_of
-from grader.probes import Raised
-from grader.result import STATUSES, BadScore, CheckResult, Result
-from grader.rubric import load_hints
-from grader.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy
-from grader.worker.job import ENDINGS, Job, Request
+from grader.contract import WEEK
+from grader.engine.endings import NotSeen, finding_of
+from grader.engine.result import STATUSES, BadScore, CheckResult, Result
+from grader.engine.rubric import load_hints
+from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy
+from grader.engine.worker.raised import Raised
+from grader.engine.worker.trusted.job import ENDINGS, Job, Request
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -117,8 +117,8 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
     assert finding is None or finding.id in HINTS
 
 
-HINTS = load_hints()
-CHECK = next(c for c in all_checks() if c.id == "raw-scores")
+HINTS = load_hints(WEEK)
+CHECK = next(c for c in WEEK.checks if c.id == "raw-scores")
 SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},
                (CheckResult("builds", "t", "model", 3, "passed", 3, 3),)).to_json()  # fmt: skip
 

@@ -10,7 +10,7 @@ import functools
 
 import pytest
 
-from grader.batch import corpus
+from grader.corpus import entries as corpus
 
 PARTS = {"data.py": "data", "model.py": "model", "train.py": "training"}
 WHEATS, CHAFFS = corpus.load_all("wheats"), corpus.load_all("chaffs")

@@ -19,8 +19,8 @@ import pytest
 
 from grader.authoring import build as building
 from grader.authoring.handout import context, render
+from grader.authoring.make_notebook import notebook
 from grader.authoring.markers import FILES
-from grader.authoring.notebook import notebook
 
 ROOT = building.ROOT
 DIGITS = ROOT / "assignment" / "digits"

@@ -9,11 +9,11 @@ from string import Formatter
 import pytest
 
 from grader.authoring.course import constants, named
-from grader.checks import TODOS, all_checks
-from grader.rubric import HINT_FIELDS, load_hints
+from grader.contract import WEEK
+from grader.engine.rubric import HINT_FIELDS, load_hints
 
 ROOT = Path(__file__).resolve().parents[1]
-HINTS = load_hints()
+HINTS = load_hints(WEEK)
 
 
 def test_every_finding_that_is_named_has_a_hint():
@@ -53,7 +53,7 @@ def test_no_hint_contains_a_line_of_the_solution(hint):
 
 
 def test_checks_are_declared_once_and_point_to_their_todo():
-    checks = all_checks()
+    checks = WEEK.checks
     assert len({check.id for check in checks}) == len(checks)
-    assert {check.todo for check in checks} == set(TODOS)
+    assert {check.todo for check in checks} == set(WEEK.todo)
     assert all(check.title and len(check.title) < 100 for check in checks)

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 from grader import digits as run_digits
-from grader.batch import attacks, corpus
-from grader.rubric import load_rubric
-from grader.run import grade, start_server
-from grader.submission import read
-from grader.worker import confine, landlock
-from grader.worker.server import Server
-from grader.worker.spawner import SpawnServer
+from grader.contract import WEEK
+from grader.corpus import attacks
+from grader.corpus import entries as corpus
+from grader.engine.rubric import load_rubric
+from grader.engine.run import grade, start_server
+from grader.engine.submission.read import read
+from grader.engine.worker.trusted.spawn_client import SpawnServer
+from grader.engine.worker.trusted.start import Server
+from grader.engine.worker.walls import confine, landlock
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = sys.platform.startswith("linux")
@@ -29,7 +31,7 @@ linux = pytest.mark.skipif(not LINUX, reason="confinement is for Linux")
 
 @pytest.fixture(scope="module")
 def practice() -> Iterator[Server]:
-    started = start_server(isolation="practice")
+    started = start_server(WEEK, isolation="practice")
     yield started
     started.close()
 
@@ -62,7 +64,7 @@ def test_the_tier_and_its_measures_stand_in_the_result(graded, server):
 
 def test_practice_has_limits_and_says_no_more(practice, tmp_path):
     folder = written(corpus.reference(), tmp_path / "work")
-    result = grade(read(folder, 64_000), practice, seed=1, parts=["model"])
+    result = grade(read(folder, WEEK, 64_000), practice, seed=1, parts=["model"])
     assert (result.score, result.grader["isolation"]) == (20, "practice")
     assert not {"files", "network"} & set(result.grader["measures"])
 
@@ -156,7 +158,7 @@ CONTROLS["five-million-parameters"] = (["model"], corpus.reference() | {"model.p
 def test_honest_code_earns_the_same_in_every_tier(name, server, practice, tmp_path):
     parts, files = CONTROLS[name]
     folder = written(files, tmp_path / "work")
-    results = [grade(read(folder, 64_000), used, seed=1, parts=parts) for used in (server, practice)]
+    results = [grade(read(folder, WEEK, 64_000), used, seed=1, parts=parts) for used in (server, practice)]
     assert [r.score for r in results] == [results[0].max_score] * 2, [
         (c.id, c.status, c.message) for r in results for c in r.checks if c.status != "passed"
     ]
@@ -166,7 +168,7 @@ def test_honest_code_earns_the_same_in_every_tier(name, server, practice, tmp_pa
 
 
 def short(**limits: float):
-    rubric = load_rubric()
+    rubric = load_rubric(WEEK)
     return replace(rubric, limits=dict(rubric.limits) | limits)
 
 
@@ -188,8 +190,8 @@ def test_the_long_training_is_not_waited_for_when_its_function_hangs(graded):
 
 
 def test_a_second_frame_that_sets_the_clock_back_ends_the_job():
-    from grader.worker.channel import encode
-    from grader.worker.job import Job, Request
+    from grader.engine.worker.channel import encode
+    from grader.engine.worker.trusted.job import Job, Request
 
     job = Job(Request("p:f", "light", "", "", 1), None)
     job.feed(encode("started", {"measures": ["files"]}))
@@ -213,12 +215,12 @@ def test_hostile_submissions_among_twenty_change_nothing_for_the_others(server, 
         return [(c.id, c.status, c.score, c.finding) for c in result.checks]
 
     rubric = short(import_seconds=2, check_seconds=10, memory_bytes=1_000_000_000)
-    want = told(grade(read(good, 64_000), server, rubric, seed=3, parts=["model"]))
+    want = told(grade(read(good, WEEK, 64_000), server, rubric, seed=3, parts=["model"]))
     for number in range(20):
         if number % 5 == 2:
             bad = tmp_path / hostile[number // 5].name
-            assert grade(read(bad, 64_000), server, rubric, seed=3, parts=["model"]).score == 0
-        assert told(grade(read(good, 64_000), server, rubric, seed=3, parts=["model"])) == want
+            assert grade(read(bad, WEEK, 64_000), server, rubric, seed=3, parts=["model"]).score == 0
+        assert told(grade(read(good, WEEK, 64_000), server, rubric, seed=3, parts=["model"])) == want
 
 
 # -- stored networks -------------------------------------------------------------------------------------------
@@ -304,17 +306,14 @@ def stored_network() -> str:
 @pytest.mark.attacks
 def test_a_stored_network_that_relearns_the_labels_stays_below_the_first_tier(server, tmp_path, monkeypatch):
     files = corpus.reference() | {"model.py": stored_network(), "train.py": RELEARN}
-    submission = read(written(files, tmp_path / "work"), 64_000)
-    reached = [
-        grade(submission, server, seed=seed, parts=["accuracy"]).accuracy["test"]  # type: ignore[index]
-        for seed in (1, 2)
-    ]
+    submission = read(written(files, tmp_path / "work"), WEEK, 64_000)
+    reached = [grade(submission, server, seed=seed, parts=["accuracy"]).recorded["accuracy"]["test"] for seed in (1, 2)]
     upright = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     monkeypatch.setattr(run_digits, "random_view", lambda rng: upright)
-    without_view = grade(submission, server, seed=1, parts=["accuracy"]).accuracy["test"]  # type: ignore[index]
+    without_view = grade(submission, server, seed=1, parts=["accuracy"]).recorded["accuracy"]["test"]
     print(json.dumps({"with view": reached, "without": without_view}))
     assert without_view > 0.9  # the attack is a real one
-    assert max(reached) < load_rubric().tiers[0].at
+    assert max(reached) < load_rubric(WEEK).tiers[0].at
 
 
 # -- sinks -----------------------------------------------------------------------------------------------------
@@ -346,7 +345,7 @@ def test_the_portable_worker_gives_each_child_a_home_of_its_own(tmp_path):
     try:
         where = "import os, tempfile\nprint('HOME', os.environ['HOME'], tempfile.gettempdir())\nraise ValueError\n"
         files = corpus.reference() | {"model.py": where}
-        result = grade(read(written(files, tmp_path / "work"), 64_000), server, seed=1, parts=["model"])
+        result = grade(read(written(files, tmp_path / "work"), WEEK, 64_000), server, seed=1, parts=["model"])
         line = next(line for line in result.prints.splitlines() if line.startswith("HOME")).split()
         assert line[1] == line[2] and str(home) not in line
     finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import manifest
 from grader.authoring import release
+from grader.engine.submission import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,7 +36,7 @@ def test_what_differs_is_named(made, tmp_path):
     (copy / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", encoding="utf-8")
     [note] = manifest.notes(copy / "assignment", made)
     assert "changed grader/rubric.toml, pyproject.toml" in note
-    assert "added grader/checks/conftest.py" in note and "missing grader/text.py" in note
+    assert "added grader/checks/conftest.py" in note and "missing grader/engine/printable.py" in note
     [note] = manifest.notes(copy, ROOT)
     assert "grader/rubric.toml" in note and "pyproject.toml" not in note, "the teacher's own settings are others"
 

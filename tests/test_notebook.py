@@ -15,8 +15,8 @@ import pytest
 
 from grader.authoring import build
 from grader.authoring.handout import context, render
-from grader.authoring.notebook import notebook
-from grader.submission import NoSubmission, read
+from grader.authoring.make_notebook import notebook
+from grader.engine.submission.read import NoSubmission, read
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 64_000

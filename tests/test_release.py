@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from grader import manifest
 from grader.authoring import release
 from grader.authoring.build import read_solution
 from grader.authoring.contents import with_run_seconds
 from grader.authoring.markers import FILES, leaks, solution_lines
+from grader.engine.submission import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +48,7 @@ def test_everything_a_student_needs_is_there(made):
         .devcontainer/devcontainer.json .github/workflows/grading.yml .github/workflows/grade.yml
         assignment/README.md assignment/data.py assignment/model.py assignment/train.py assignment/week3.ipynb
         assignment/plots.py assignment/digits/README.md assignment/digits/MNIST/raw/t10k-images-idx3-ubyte
-        grader/plugin.py grader/rubric.toml grader/worker/child.py grader/publish.py"""
+        grader/plugin.py grader/rubric.toml grader/engine/worker/beside_student/child.py grader/engine/publish.py"""
     assert set(expected.split()) <= set(files_of(made))
     devcontainer = json.loads((made / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
     assert "-e ." in devcontainer["postCreateCommand"]

@@ -16,10 +16,11 @@ import jsonschema
 import numpy as np
 import pytest
 
-from grader import reports
-from grader.reports import classroom50, github, gradescope, html, reporter
-from grader.result import BadScore, Result
-from grader.rubric import BadRubric, load_rubric
+from grader.contract import WEEK
+from grader.engine import reports
+from grader.engine.reports import classroom50, github, gradescope, html, reporter
+from grader.engine.result import BadScore, Result
+from grader.engine.rubric import BadRubric, load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORE = json.loads((ROOT / "grader" / "score.schema.json").read_text("utf-8"))
@@ -378,9 +379,9 @@ def test_a_wrong_visibility_is_refused(tmp_path, table):
     text = (ROOT / "grader" / "rubric.toml").read_text("utf-8").split("[visibility]")[0]
     (tmp_path / "rubric.toml").write_text(f"{text}\n[visibility]\n{table}\n", encoding="utf-8")
     with pytest.raises(BadRubric, match="visibility"):
-        load_rubric(tmp_path / "rubric.toml")
+        load_rubric(WEEK, tmp_path / "rubric.toml")
     (tmp_path / "rubric.toml").write_text(f"{text}\n[visibility]\ntraining = 'hidden'\n", encoding="utf-8")
-    assert load_rubric(tmp_path / "rubric.toml").visibility == {"training": "hidden"}
+    assert load_rubric(WEEK, tmp_path / "rubric.toml").visibility == {"training": "hidden"}
 
 
 # -- files ----------------------------------------------------------------------------------------------------------

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from grader.batch import matrix, plan, selftest, trials
-from grader.batch.corpus import load_all, reference
-from grader.batch.trials import Pool, Row, Store, Trial
-from grader.rubric import load_rubric
+from grader.contract import WEEK
+from grader.corpus import selftest, trials
+from grader.corpus import selftest_plan as plan
+from grader.corpus import verdicts as matrix
+from grader.corpus.entries import load_all, reference
+from grader.corpus.trials import Pool, Row, Store, Trial
+from grader.engine.rubric import load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = "return self.output(x)  #"
@@ -139,7 +142,7 @@ def test_a_patch_that_no_longer_fits_is_reported_with_the_rest(corpus, tmp_path)
     entries = selftest.load_entries(arguments("--corpus", str(corpus)))
     made = selftest.planned(arguments("--corpus", str(corpus)), entries)
     assert len(made.unfit) == 2 and {t.entry for t in made.trials} >= {"harmless", "log-softmax"}
-    assert not matrix.Matrix([], entries, load_rubric(), made.unfit).good
+    assert not matrix.Matrix([], entries, load_rubric(WEEK), made.unfit).good
 
 
 def test_a_chaff_runs_its_own_part_first_and_the_others_when_that_sees_nothing(corpus):
@@ -208,7 +211,7 @@ def test_what_ends_in_trouble_is_tried_again_on_a_fresh_server(tmp_path, monkeyp
     monkeypatch.setattr(trials, "perform", perform)
     store, seen = Store(tmp_path, resume=False), []
     given = [Trial("chaffs", name, "", 1, ("model",), {}) for name in ("once", "always", "never")]
-    Pool(load_rubric(), "g", store, Fake).run(given, 1, seen.append)
+    Pool(load_rubric(WEEK), "g", store, Fake).run(given, 1, seen.append)
     store.close()
     assert [bool(r.trouble) for r in seen] == [False, True, False]
     assert [s.closed for s in started] == [1, 1, 1]
@@ -231,7 +234,7 @@ def test_figures_of_checks():
     entries = {"chaffs": {n: argparse.Namespace(findings=("f",), what="w") for n in "abc"}, "wheats": {}}
     both = {"raw-scores": ["failed", "f", 2], "builds": ["crashed", "f", 3], "gradients": ["blocked", "w", 3]}
     rows = [row(name="a"), row(name="b", failed=both, lost=8), row(name="c", lost=0, first="")]
-    found = matrix.Matrix(rows, entries, load_rubric(), [])
+    found = matrix.Matrix(rows, entries, load_rubric(WEEK), [])
     lines = {line.id: (line.caught, line.only) for line in matrix.check_lines(found)}
     assert lines["raw-scores"] == (2, 1) and lines["builds"] == (1, 0) and lines["gradients"] == (0, 0)
     assert [r.entry for r in found.missed] == ["c"] and not found.misnamed

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from grader import reports
 from grader.authoring import archives, contents, release
-from grader.result import CheckResult, Result
+from grader.engine import reports
+from grader.engine.result import CheckResult, Result
 
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = {  # what Classroom 50's runner sets
@@ -176,7 +176,7 @@ def test_the_zip_for_gradescope(autograder_zip):
     with zipfile.ZipFile(autograder_zip) as archive:
         names = set(archive.namelist())
         scripts = {name: archive.read(name) for name in ("setup.sh", "run_autograder")}
-    assert {"grader/run.py", "pyproject.toml", "assignment/digits/MNIST/raw/t10k-labels-idx1-ubyte"} <= names
+    assert {"grader/engine/run.py", "pyproject.toml", "assignment/digits/MNIST/raw/t10k-labels-idx1-ubyte"} <= names
     assert not [name for name in names if name.startswith(("solution", "templates", "grader/authoring"))]
     assert all(content.startswith(b"#!/usr/bin/env bash\n") and b"\r" not in content for content in scripts.values())
     if bash := shutil.which("bash"):

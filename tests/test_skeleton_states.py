@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from grader.batch import corpus
+from grader.corpus import entries as corpus
 
 FUNCTIONS = {
     1: ("data.py", "make_transform"),

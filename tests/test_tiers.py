@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from grader.batch import corpus
+from grader.corpus import entries as corpus
 
 PARTS = {"data.py": ["data"], "model.py": ["model"], "train.py": ["training"]}
 ENDLESS = ("endless-loop-at-import", "endless-loop-in-evaluate", "endless-printing", "segfault")

@@ -15,7 +15,7 @@ import jsonschema
 import psutil
 import pytest
 
-from grader.batch import corpus
+from grader.corpus import entries as corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = json.loads((ROOT / "grader" / "score.schema.json").read_text(encoding="utf-8"))

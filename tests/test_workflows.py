@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import manifest
 from grader.authoring import release
+from grader.engine.submission import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -283,7 +283,7 @@ def test_a_tampered_repository_is_graded_by_the_trusted_copy(runner, student):
     note = next(n for n in score["submission"]["notes"] if "not the course's copy" in n)
     for changed in ("grader/rubric.toml", "grader/checks/conftest.py", "pyproject.toml", ".github/workflows/grade.yml"):
         assert changed in note
-    assert "a link instead of a file: grader/run.py" in note
+    assert "a link instead of a file: grader/engine/run.py" in note
     assert note in (runner.artifacts / "summary.md").read_text(encoding="utf-8").replace("\\", "")
     assert done.stdout.count("title=Autograding complete::Points") == 1
 

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
-from grader.authoring.markers import FILES, MarkerError, leaks, student_version
-from grader.authoring.notebook import notebook
-from grader.rubric import BadRubric, load_rubric
+from grader.authoring.make_notebook import notebook
+from grader.authoring.markers import MarkerError, leaks, student_version
+from grader.contract import WEEK
+from grader.engine.contract import Contract
+from grader.engine.reports import schema
+from grader.engine.rubric import BadRubric, load_rubric
+from grader.engine.submission.safe_files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,12 +27,12 @@ def build(root: Path = ROOT) -> dict[str, bytes]:
 
     Raises BadRubric before anything else: what cannot grade is not published.
     """
-    load_rubric(root / "grader" / "rubric.toml")
+    load_rubric(WEEK, root / "grader" / "rubric.toml")
     load_known_hints(root)
     values = context(root)
     solutions = read_solution(root)
-    stubs = {name: student_version(name, solutions[name], values["todos"]) for name in FILES}
-    given = {name: text for name, text in solutions.items() if name not in FILES}
+    stubs = {name: student_version(name, solutions[name], values["todos"]) for name in WEEK.files}
+    given = {name: text for name, text in solutions.items() if name not in WEEK.files}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
     outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
@@ -46,14 +49,7 @@ def write(outputs: dict[str, bytes], folder: Path) -> list[str]:
     """Bring `folder` up to date; return what changed. Files that are not in `outputs` are left alone."""
     changed = stale(outputs, folder)
     for name in changed:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        half_made = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            half_made.write_bytes(outputs[name])
-            half_made.replace(target)  # whole or not at all
-        finally:
-            half_made.unlink(missing_ok=True)
+        write_bytes(folder / name, outputs[name])
     return changed
 
 
@@ -74,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when assignment/ is out of date")
 
 
-def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
+def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
     """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ need mending."""
     try:
         outputs = build(root)
@@ -89,13 +85,13 @@ def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
         return 2
     for leak in leaks(read_solution(root), outputs):
         print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
-    folder = root / "assignment"
+    folder, schemas = root / contract.work, {"grader/score.schema.json": schema.dumps(contract)}
     for path in sorted(set(folder.glob("week*.ipynb")) - {folder / name for name in outputs}):
         print(f"Note: {path.relative_to(root)} is of another week; no release takes it, and you can delete it.")
     if arguments.check:
-        old = stale(outputs, folder)
-        print(f"assignment/ is out of date: {', '.join(old)}" if old else "assignment/ is up to date")
+        old = [*stale(outputs, folder), *stale(schemas, root)]
+        print(f"{contract.work}/ is out of date: {', '.join(old)}" if old else f"{contract.work}/ is up to date")
         return 1 if old else 0
-    changed = write(outputs, folder)
-    print(f"wrote {', '.join(changed)}" if changed else "assignment/ was up to date")
+    changed = [*write(outputs, folder), *write(schemas, root)]
+    print(f"wrote {', '.join(changed)}" if changed else f"{contract.work}/ was up to date")
     return 0

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grader import manifest
 from grader.authoring import archives
 from grader.authoring.build import build, read_solution
 from grader.authoring.course import slug_of
 from grader.authoring.handout import context, render
-from grader.authoring.markers import FILES, leaks
-from grader.rubric import load_toml
+from grader.authoring.markers import leaks
+from grader.contract import WEEK
+from grader.engine.rubric import load_toml
+from grader.engine.submission import manifest
 
 Files = dict[str, bytes]
 
-DIGITS = "assignment/digits"
 BUNDLE_LIMIT = 10 * 1024 * 1024  # bytes; what Classroom 50's runner fetches at most
 CLASSROOM50_SECONDS = 480  # of its 15 minutes for everything, so that the result is written in any case
 
@@ -46,7 +46,7 @@ def github(root: Path) -> Files:
 
 def github_classroom(root: Path) -> Files:
     """The same for GitHub Classroom's old workflows: its reporter, and .github/classroom/autograding.json."""
-    from grader.reports import reporter
+    from grader.engine.reports import reporter
 
     values = course(root)
     points = {part["name"]: part["points"] for part in values["parts"]}
@@ -69,7 +69,7 @@ def classroom50(root: Path) -> Files:
     if packed > BUNDLE_LIMIT:
         raise NotReleasable(f"the bundle has {packed / 2**20:.1f} MiB packed, and Classroom 50 takes 10.")
     runtime = {"runs-on": "ubuntu-latest", "python": "3.12"}
-    allowed = ["*", "!assignment/", *(f"!{path}" for path in work(values))]
+    allowed = ["*", f"!{WEEK.work}/", *(f"!{path}" for path in work(values))]
     settings = {"runtime": runtime, "allowed_files": allowed, "release_assets": ["report.html"]}
     values |= {"allowed_files": allowed, "packed_mb": f"{packed / 1e6:.1f}"}
     return {
@@ -104,20 +104,21 @@ TARGETS = {
 
 def work(values: Mapping[str, Any]) -> list[str]:
     """The files of a student repository that its student changes."""
-    return [f"assignment/{name}" for name in (*FILES, f"week{values['week']}.ipynb")]
+    return [f"{WEEK.work}/{name}" for name in (*WEEK.files, f"week{values['week']}.ipynb")]
 
 
 def student_files(root: Path, values: Mapping[str, Any]) -> Files:
-    """assignment/, digits and grader/ as a student gets them."""
+    """The assignment, its bundled data and grader/ as a student gets them."""
     made = build(root)
     if found := leaks(read_solution(root), made):
         raise NotReleasable(f"a line of the solution is in a file for students: {'; '.join(found)}.")
-    return {f"assignment/{name}": content for name, content in made.items()} | grader_files(root)
+    return {f"{WEEK.work}/{name}": content for name, content in made.items()} | grader_files(root)
 
 
 def grader_files(root: Path) -> Files:
-    digits = [path.relative_to(root).as_posix() for path in (root / DIGITS).rglob("*") if path.is_file()]
-    return read(root, [*manifest.grader_files(root), *digits, "LICENSE"])
+    folders = [root / WEEK.work / name for name in WEEK.bundled]
+    bundled = [p.relative_to(root).as_posix() for folder in folders for p in folder.rglob("*") if p.is_file()]
+    return read(root, [*manifest.grader_files(root), *bundled, "LICENSE"])
 
 
 def grader_home(root: Path, values: Mapping[str, Any]) -> Files:

@@ -11,16 +11,22 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from grader.checks import PARTS, TODOS
-from grader.rubric import BadRubric, load_hints, load_toml
+from grader.contract import WEEK
+from grader.engine.rubric import BadRubric, load_hints, load_toml
 
 TEXTS = ("course", "title", "due", "repository", "install")
 PART_TEXTS = ("file", "todos", "minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
-GRADER = Path(__file__).resolve().parents[1]
-FILLERS = (*sorted((GRADER / "checks").glob("*.py")), GRADER / "outcomes.py")  # what hands facts to hints
-JUDGES = (*FILLERS, *(GRADER / name for name in ("files.py", "submission.py", "run.py")))  # what names findings
+ENGINE = WEEK.folder / "engine"
+FILLERS = (*sorted((WEEK.folder / "checks").rglob("*.py")), ENGINE / "endings.py")  # what hands facts to hints
+# what names findings
+JUDGES = (
+    *FILLERS,
+    WEEK.folder / "causes.py",
+    ENGINE / "run.py",
+    *sorted((ENGINE / "submission").glob("*.py")),
+)  # findings
 NAMERS = ("fail", "Finding", "dict")  # calls whose keywords are facts that a hint may show
 
 
@@ -42,10 +48,10 @@ def load_course(root: Path) -> dict[str, Any]:
         raise BadRubric(
             f"{path}: repository is {course['repository']!r}; on GitHub it is https://github.com/OWNER/NAME, no more."
         )
-    tables = {"todos": [str(number) for number in TODOS], "links": links_used(root), "parts": list(PARTS)}
+    tables = {"todos": [str(number) for number in WEEK.todo], "links": links_used(root), "parts": list(WEEK.part_names)}
     for name, keys in tables.items():
         require(path, f"[{name}]", course.get(name), keys)
-    for name in PARTS:
+    for name in WEEK.part_names:
         require(path, f"[parts.{name}]", course["parts"][name], PART_TEXTS)
     videos = course.get("videos", [])
     if not isinstance(videos, list):
@@ -76,8 +82,8 @@ def slug_of(course: dict[str, Any]) -> str:
 
 def load_known_hints(root: Path) -> None:
     """hints.toml. Raises BadRubric when an entry is missing, or has a {placeholder} that no check ever fills."""
-    path = root / "grader" / "hints.toml"
-    known, hints = facts(), load_hints(path)
+    path = root / "grader" / "hints"
+    known, hints = facts(), load_hints(WEEK, path)
     if missing := sorted(named() - set(hints)):
         unknown = sorted(set(hints) - constants())
         other = f" (unknown there: {', '.join(unknown)})" if unknown else ""

@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 
 from grader.authoring.course import load_course
-from grader.checks import PARTS, all_checks
-from grader.rubric import BadRubric, load_toml
+from grader.contract import WEEK
+from grader.engine.rubric import BadRubric, load_toml
 
 
 def context(root: Path) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def context(root: Path) -> dict[str, Any]:
     return {
         **course,
         "rubric": rubric,
-        "parts": [part(name, course["parts"][name], rubric["points"]) for name in PARTS],
+        "parts": [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names],
         "total": sum(rubric["points"].values()),
     }
 
@@ -29,7 +29,7 @@ def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, A
     """One part of the assignment: its text, its checks and what they are worth."""
     checks = [
         {"title": check.title, "todo": check.todo, "points": points[check.id]}
-        for check in all_checks()
+        for check in WEEK.checks
         if check.part == name
     ]
     return {**text, "name": name, "checks": checks, "points": sum(check["points"] for check in checks)}

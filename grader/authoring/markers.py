@@ -15,18 +15,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# (file, function) -> TODO. A teacher's DigitClassifier may be a class or a factory function.
-CONTRACT = {
-    ("data.py", "make_transform"): 1,
-    ("data.py", "make_loaders"): 2,
-    ("model.py", "DigitClassifier.__init__"): 3,
-    ("model.py", "DigitClassifier"): 3,
-    ("model.py", "DigitClassifier.forward"): 4,
-    ("train.py", "train_one_epoch"): 5,
-    ("train.py", "evaluate"): 6,
-    ("train.py", "fit"): 7,
-}
-FILES = ("data.py", "model.py", "train.py")
+from grader.contract import WEEK
+
+# (file, function) -> TODO
+CONTRACT = {(todo.file, name): todo.number for todo in WEEK.todos for name in (todo.function, *todo.also)}
 
 MARKER = re.compile(r"^(?P<indent>[ \t]*)#{1,3} ?(?P<kind>BEGIN|END) SOLUTION[ \t]*$")
 ALMOST = re.compile(r"#.*\b(begin|end)[ _-]*solution", re.IGNORECASE)
@@ -180,7 +172,9 @@ def bare(line: str) -> str:
 
 def leaks(solutions: dict[str, str], outputs: dict[str, bytes]) -> list[str]:
     """Every line of a solution that a generated file contains, even inside a longer line, as "file: line"."""
-    secret = sorted(set().union(*(solution_lines(name, text) for name, text in solutions.items() if name in FILES)))
+    secret = sorted(
+        set().union(*(solution_lines(name, text) for name, text in solutions.items() if name in WEEK.files))
+    )
     found = []
     for path, content in outputs.items():
         text = content.decode("utf-8", "replace").replace('\\"', '"')  # a notebook is JSON

@@ -13,14 +13,16 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grader import manifest
 from grader.authoring.archives import is_program
 from grader.authoring.build import ROOT
 from grader.authoring.contents import TARGETS, Files, NotReleasable
 from grader.authoring.course import load_course, slug_of
 from grader.authoring.markers import MarkerError
-from grader.files import write_bytes
-from grader.rubric import BadRubric
+from grader.contract import WEEK
+from grader.engine.contract import Contract
+from grader.engine.rubric import BadRubric
+from grader.engine.submission import manifest
+from grader.engine.submission.safe_files import write_bytes
 
 FOR = "# for "  # with the target: the first line of a release's manifest
 
@@ -137,7 +139,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="also replace files that were edited or not made here")
 
 
-def run(arguments: argparse.Namespace, root: Path = ROOT) -> int:
+def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
     """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository needs mending."""
     folder = arguments.out.resolve()
     try:

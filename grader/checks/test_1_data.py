@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks import check, fail
-from grader.checks.pixels import (
+from grader.checks.data.loaders import NAMES, TITLES, Pass, Served
+from grader.checks.data.pixels import (
     SHAPES,
     GreyMap,
     grey_map,
@@ -16,22 +16,23 @@ from grader.checks.pixels import (
     judge_transform,
     same_at_each_place,
 )
-from grader.checks.served import NAMES, TITLES, Pass, Served
-from grader.checks.splits import judge_splits
-from grader.checks.tracers import TRANSPOSED, UNKNOWN, VIEWS, Array, draw
+from grader.checks.data.splits import judge_splits
+from grader.checks.data.tracers import TRANSPOSED, UNKNOWN, VIEWS, Array, draw
+from grader.engine.check import check, fail
+from grader.engine.student import Student
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
 
 
 @check("transform", part="data", todo=1, calls=("data.make_transform",))
-def test_transform(student: Any) -> None:
+def test_transform(student: Student) -> None:
     """make_transform turns a picture into a small float32 tensor"""
     pictures = draw(student.rng("data.transform"), 6)
     judge_transform(student.observe("data.transform", pictures=pictures), pictures)
 
 
 @check("batches", part="data", todo=2, calls=("data.make_loaders",))
-def test_batches(student: Any) -> None:
+def test_batches(student: Student) -> None:
     """The loaders give batches of pictures with their labels"""
     served = Served(student)
     judge_order(served)
@@ -45,7 +46,7 @@ def test_batches(student: Any) -> None:
 
 
 @check("preparation", part="data", todo=2, calls=("data.make_loaders",))
-def test_preparation(student: Any) -> None:
+def test_preparation(student: Student) -> None:
     """Every picture is prepared the same way, whichever loader it comes from"""
     served = Served(student)
     if all(follows_transform(served, name) for name in NAMES):
@@ -58,13 +59,13 @@ def test_preparation(student: Any) -> None:
 
 
 @check("splits", part="data", todo=2, calls=("data.make_loaders",))
-def test_splits(student: Any) -> None:
+def test_splits(student: Student) -> None:
     """Training, validation and test pictures are kept apart, complete, and drawn from the seed"""
     judge_splits(Served(student))
 
 
 @check("reshuffle", part="data", todo=2, calls=("data.make_loaders",))
-def test_reshuffle(student: Any) -> None:
+def test_reshuffle(student: Student) -> None:
     """The training loader gives its pictures in a new order every epoch"""
     served = Served(student)
     first, second = served.read("train"), served.read("train", 1)

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks import check, fail
-from grader.checks.model_forms import CLASSES, PIXELS, judge_form, pictures, ready, scores_of
+from grader.checks.model.unusable import CLASSES, PIXELS, judge_form, pictures, ready, scores_of
+from grader.engine.check import check, fail
+from grader.engine.student import Student
 
 CALLS = ("model.DigitClassifier",)
 BATCH = 64  # the one size that a network with a fixed batch size most likely knows
@@ -24,26 +25,26 @@ NOISE = 1e-4  # float32 arithmetic in another order differs by less than this, r
 
 
 @check("builds", part="model", todo=3, calls=CALLS)
-def test_builds(student: Any) -> None:
+def test_builds(student: Student) -> None:
     """DigitClassifier() builds a network"""
     ready(student)
 
 
 @check("score-shape", part="model", todo=4, calls=CALLS)
-def test_score_shape(student: Any) -> None:
+def test_score_shape(student: Student) -> None:
     """Any batch of images gives ten scores an image"""
     ready(student)
     judge_form(student)
 
 
 @check("registered", part="model", todo=3, calls=CALLS)
-def test_registered(student: Any) -> None:
+def test_registered(student: Student) -> None:
     """PyTorch knows every layer of the network"""
     ready(student)
     judge_registered(student)
 
 
-def judge_registered(student: Any) -> None:
+def judge_registered(student: Student) -> None:
     rng = student.rng("registered")
     seen = student.observe("model.transplant", images=pictures(rng, BATCH), labels=rng.integers(0, CLASSES, BATCH))
     original, copy = scores_of(student, seen, "original", "copy")
@@ -77,7 +78,7 @@ def name_hiding_place(seen: Any, off: float, shapes: str) -> None:
 
 
 @check("gradients", part="model", todo=4, calls=CALLS)
-def test_gradients(student: Any) -> None:
+def test_gradients(student: Student) -> None:
     """Every layer can learn"""
     ready(student)
     rng = student.rng("gradients")
@@ -120,7 +121,7 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def observe_response(student: Any) -> Any:
+def observe_response(student: Student) -> Any:
     """Scores in several states, for images of both signs and for triples on straight lines.
 
     On those lines no pixel changes its sign, so an activation on the pixels themselves bends nothing.
@@ -135,7 +136,7 @@ def observe_response(student: Any) -> Any:
     return student.observe("model.response", images=images, labels=labels, lines=lines, factors=list(FACTORS))
 
 
-def states(student: Any, seen: Any, kind: str) -> Iterator[Any]:
+def states(student: Student, seen: Any, kind: str) -> Iterator[Any]:
     """The scores of every state that came out finite, from the fresh network to the one with the largest weights."""
     scores_of(student, seen, f"{kind}_start")  # always there: an answer without it is none of the probe's
     finite = False
@@ -149,7 +150,7 @@ def states(student: Any, seen: Any, kind: str) -> Iterator[Any]:
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
-def test_non_linear(student: Any) -> None:
+def test_non_linear(student: Student) -> None:
     """The network can bend: it is more than one straight-line function"""
     seen = observe_response(student)
     straight, constant = 0, 0
@@ -200,7 +201,7 @@ def sums_to_one(scores: Any, axis: int) -> bool:
 
 
 @check("raw-scores", part="model", todo=4, calls=CALLS)
-def test_raw_scores(student: Any) -> None:
+def test_raw_scores(student: Student) -> None:
     """Scores are raw numbers, not probabilities"""
     seen = observe_response(student)
     found = [s for s in states(student, seen, "scores") if np.ptp(s, axis=0).max() > 0]  # a head of zeros: nothing yet
@@ -249,7 +250,7 @@ def judge_shifted(scores: Any) -> None:
 
 
 @check("independent", part="model", todo=4, calls=CALLS)
-def test_independent(student: Any) -> None:
+def test_independent(student: Student) -> None:
     """The same image always gets the same scores, whatever stands beside it"""
     ready(student)
     rng = student.rng("independent")

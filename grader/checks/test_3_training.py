@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks import Failed, check, fail
-from grader.checks import training_accuracy as accuracy
-from grader.checks import training_fit as fit
-from grader.checks import training_losses as losses
-from grader.checks import training_steps as steps
+from grader.checks.training import evaluate as accuracy
+from grader.checks.training import fit, losses, steps
+from grader.engine.check import Failed, check, fail
+from grader.engine.student import Student
 
 TRAINING_SHARE = 2 / 3  # of the points for reported losses: what is left when only evaluate's are wrong
 
 
 @check("step", part="training", todo=5, calls=("train.train_one_epoch",))
-def test_step(student: Any) -> None:
+def test_step(student: Student) -> None:
     """Every batch updates the weights along its gradient"""
     seen, given = steps.observe_epochs(student)
     steps.stop_on_exception(seen, "alone_1_raised")
@@ -33,7 +32,7 @@ def test_step(student: Any) -> None:
 
 
 @check("fresh-gradients", part="training", todo=5, calls=("train.train_one_epoch",))
-def test_fresh_gradients(student: Any) -> None:
+def test_fresh_gradients(student: Student) -> None:
     """Each update uses the gradient of its own batch only"""
     seen, given = steps.observe_epochs(student)
     steps.stop_on_exception(seen, "alone_1_raised")
@@ -44,7 +43,7 @@ def test_fresh_gradients(student: Any) -> None:
 
 
 @check("train-mode", part="training", todo=5, calls=("train.train_one_epoch",))
-def test_train_mode(student: Any) -> None:
+def test_train_mode(student: Student) -> None:
     """The network is in training mode while it learns"""
     seen, _ = steps.observe_epochs(student)
     steps.stop_on_exception(seen, "alone_1_raised")
@@ -56,7 +55,7 @@ def test_train_mode(student: Any) -> None:
 
 
 @check("mean-loss", part="training", todo=5, calls=("train.train_one_epoch",))
-def test_mean_loss(student: Any) -> None:
+def test_mean_loss(student: Student) -> None:
     """The reported losses are means over images, also with a short last batch"""
     seen, groups = losses.observe_reported(student)
     steps.stop_on_exception(seen, *(f"train_{at}_raised" for at in range(len(groups))))
@@ -69,7 +68,7 @@ def test_mean_loss(student: Any) -> None:
 
 
 @check("evaluate-accuracy", part="training", todo=6, calls=("train.evaluate",))
-def test_evaluate_accuracy(student: Any) -> None:
+def test_evaluate_accuracy(student: Student) -> None:
     """The accuracy is the fraction of images classified correctly"""
     groups = accuracy.accuracy_groups(student.rng("accuracies"))
     seen = student.observe("training.evaluations", **losses.flat(groups))
@@ -83,7 +82,7 @@ def test_evaluate_accuracy(student: Any) -> None:
 
 
 @check("evaluate-clean", part="training", todo=6, calls=("train.evaluate",))
-def test_evaluate_clean(student: Any) -> None:
+def test_evaluate_clean(student: Student) -> None:
     """Evaluating runs in evaluation mode, without gradients, and changes nothing"""
     rng = student.rng("clean")
     images = rng.normal(size=(14, 1, 28, 28)).astype(np.float32)
@@ -115,7 +114,7 @@ def same_tensor(before: Any, after: Any) -> bool:
 
 
 @check("fit-history", part="training", todo=7, calls=("train.fit",))
-def test_fit_history(student: Any) -> None:
+def test_fit_history(student: Student) -> None:
     """fit writes down what was measured, one number an epoch"""
     seen, given = fit.observe_fits(student)
     for run, epochs in (("three", 3), ("one", 1)):
@@ -129,7 +128,7 @@ def test_fit_history(student: Any) -> None:
 
 
 @check("fit-learns", part="training", todo=7, calls=("train.fit",))
-def test_fit_learns(student: Any) -> None:
+def test_fit_learns(student: Student) -> None:
     """fit trains the given network with the given learning rate, on training images only"""
     seen, given = fit.observe_fits(student)
     steps.stop_on_exception(seen, "three_raised", "still_raised")

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from grader.probes import Raised, attempt, probe
-from grader.probes.by_hand import (
+from grader.engine.worker.beside_student.probing import attempt, probe
+from grader.engine.worker.raised import Raised
+from grader.probes.model_tools import (
     answer,
     array,
     build,

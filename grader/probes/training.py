@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from grader.probes import MissingName, Raised, attempt, probe, untouched
-from grader.probes.training_parts import Line, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
+from grader.engine.worker.beside_student.probing import MissingName, attempt, probe, untouched
+from grader.engine.worker.raised import Raised
+from grader.probes.stand_ins import Line, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
 
 def number(value: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from grader.probes import attempt, probe, untouched
-from grader.probes import training_parts as parts
+from grader.engine.worker.beside_student.probing import attempt, probe, untouched
+from grader.probes import stand_ins as parts
 
 KEYS = ("train_loss", "val_loss", "val_accuracy")
 

@@ -23,9 +23,10 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
-from grader.batch.corpus import load, reference, source_of  # noqa: E402
-from grader.run import grade, start_server  # noqa: E402
-from grader.submission import read  # noqa: E402
+from grader.contract import WEEK  # noqa: E402
+from grader.corpus.entries import load, reference, source_of  # noqa: E402
+from grader.engine.run import grade, start_server  # noqa: E402
+from grader.engine.submission.read import read  # noqa: E402
 
 PARTS = ("data", "model", "training")
 AIM = 3.0
@@ -62,7 +63,7 @@ def cpu_seconds() -> float:
 def measure(folder: Path, server: Any, seed: int) -> tuple[float, float, float, int]:
     """(wall seconds in the worker, its CPU seconds, seconds in all, probes)."""
     recording, cpu, start = Recording(server), cpu_seconds(), time.perf_counter()
-    result = grade(read(folder, 64_000), recording, seed=seed, parts=PARTS)
+    result = grade(read(folder, WEEK, 64_000), recording, seed=seed, parts=PARTS)
     whole = time.perf_counter() - start
     if any(check.status == "grader_error" for check in result.checks):
         raise SystemExit(f"{folder.name}: the grader itself is in trouble; nothing was measured.")
@@ -80,7 +81,7 @@ def main() -> None:
     load_average = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"Median of {args.repeats} runs, warm server, {os.cpu_count()} cores{load_average}; seconds.")
     print(f"{'submission':28} {'wall':>6} {'CPU':>6} {'whole':>6} {'probes':>6}")
-    server = start_server()
+    server = start_server(WEEK)
     try:
         for name, files in sources.items():
             with tempfile.TemporaryDirectory() as folder:

@@ -21,10 +21,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
-from grader.checks import Failed, all_checks  # noqa: E402
+from grader.contract import WEEK  # noqa: E402
 from grader.digits import load, secret, write_idx  # noqa: E402
-from grader.probes import MissingName, Raised  # noqa: E402
-from grader.rubric import load_rubric  # noqa: E402
+from grader.engine.check import Failed  # noqa: E402
+from grader.engine.rubric import load_rubric  # noqa: E402
+from grader.engine.worker.beside_student.probing import MissingName  # noqa: E402
+from grader.engine.worker.raised import Raised  # noqa: E402
 
 
 class Answer(dict):  # type: ignore[type-arg]
@@ -50,7 +52,7 @@ class InProcess:
 
     @property
     def rubric(self) -> Any:
-        return load_rubric()
+        return load_rubric(WEEK)
 
     @cached_property
     def secret_digits(self) -> Any:
@@ -94,7 +96,7 @@ class InProcess:
 
 def main() -> None:
     student = InProcess(Path(sys.argv[1]).resolve())
-    for declared in all_checks():
+    for declared in WEEK.checks:
         if sys.argv[2:] and declared.id not in sys.argv[2:]:
             continue
         start = time.perf_counter()

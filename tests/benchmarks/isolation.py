@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 
-from grader.run import PRELOAD
-from grader.worker.forked import ForkServer
-from grader.worker.job import Limits, Request
+from grader.engine.run import PRELOAD
+from grader.engine.worker.trusted.fork_client import ForkServer
+from grader.engine.worker.trusted.job import Limits, Request
 
 ROUNDS = 40
 MODEL = "class DigitClassifier:\n    pass\n"

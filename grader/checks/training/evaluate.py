@@ -1,0 +1,133 @@
+"""Naming what is wrong with the accuracy that evaluate reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from grader.checks.training import wrong_numbers as numbers
+from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, redrawn
+from grader.engine.check import fail
+
+
+def accuracy_groups(rng: Any) -> list[Group]:
+    """Raw scores whose largest value is itself a class number: taking the value for the place is seen."""
+
+    def draw(size: int, batch_size: int) -> Group:
+        top = rng.integers(0, 10, size)
+        value = rng.integers(0, 10, size).astype(float)
+        scores = value[:, None] - rng.uniform(0.5, 3, size=(size, 10))
+        scores[np.arange(size), top] = value
+        labels = np.where(
+            rng.random(size) < 0.6, top, np.where(rng.random(size) < 0.5, value, rng.integers(0, 10, size))
+        )
+        return Group(scores.astype(np.float32).astype(np.float64), labels.astype(np.int64), batch_size)
+
+    def others(group: Group) -> tuple[float, list[float]]:
+        known = numbers.accuracies(group.scores, group.labels, group.batch_size)
+        return group.accuracy, [known[name] for name in TELLING]
+
+    for _ in range(100):
+        uneven = [redrawn(lambda n=n, b=b: draw(n, b), others, 2 * ROUNDING) for n, b in ((17, 5), (23, 4))]  # type: ignore[misc]
+        groups = [*uneven, draw(30, 10)]  # batches of ten: argmax over the wrong axis raises nothing there
+        if told_apart(groups):
+            break
+    long = draw(LONG, 2)
+    long.labels[-LAST:] = (long.scores[-LAST:].argmax(axis=1) + 1) % 10
+    return [*groups, long]
+
+
+def told_apart(groups: list[Group]) -> bool:
+    """Does every known mistake give numbers of its own?"""
+    known = [numbers.accuracies(group.scores, group.labels, group.batch_size) for group in groups]
+    names = list(known[0])
+    for at, one in enumerate(names):
+        for other in names[at + 1 :]:
+            if one.split(":")[0] != other.split(":")[0] and all(abs(k[one] - k[other]) < 2 * ROUNDING for k in known):
+                return False
+    return True
+
+
+TELLING = (
+    "mean-of-batch-accuracies",
+    "first-batch-only",
+    "last-batch-only",
+    "last-batch-left-out",
+    "last-batch-counted-as-full",
+    "broadcast-comparison",
+    "argmax-over-batch",
+    "largest-score-not-its-place",
+    "smallest-score",
+    "error-rate",
+    "softmax-over-batch-in-evaluate",
+)
+
+
+def name_wrong_axis(seen: Any, groups: int) -> None:
+    """argmax over the batch axis ends in an exception about ten and the batch size."""
+    for at in range(groups):
+        raised = seen.raised(f"group_{at}_raised")
+        if raised is not None and "must match the size of tensor" in raised.message and "10" in raised.message:
+            fail("argmax-over-batch", seen=f"the comparison of predictions and labels failed: {raised.message}")
+
+
+def accuracy_of(seen: Any, at: int, group: Group) -> float:
+    """The second of the two numbers; its form is judged here."""
+    kind, count = str(seen[f"group_{at}_type"]), seen[f"group_{at}_count"]
+    if kind == "NoneType":
+        fail("evaluate-returns-nothing")
+    if count != 2:
+        fail("evaluate-returns-something-else", kind=kind, count=count)
+    first, second = seen[f"group_{at}_first_value"], seen[f"group_{at}_second_value"]
+    if second is None:
+        fail("accuracy-of-wrong-type", kind=seen[f"group_{at}_second_type"])
+    fractions = group.accuracy, 100 * group.accuracy
+    if first is not None and any(abs(first - f) < CLOSE < abs(second - f) for f in fractions):
+        fail("loss-and-accuracy-swapped", first=first, second=second)
+    return float(second)
+
+
+def name_accuracy(got: list[float], groups: list[Group]) -> None:
+    """Which known mistake gives these numbers, in every example?"""
+    long = groups[-1]
+    if all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
+        fail("accuracy-of-some-batches", batches=long.batches, got=got[-1], expected=long.accuracy)
+    worst = int(np.argmax([abs(g - group.accuracy) for g, group in zip(got, groups)]))
+    group = groups[worst]
+    facts: dict[str, Any] = {
+        "got": got[worst],
+        "expected": group.accuracy,
+        "images": len(group.labels),
+        "right": group.right,
+    }
+    whole = [numbers.argmax_of_whole_batches(group.scores, group.labels, group.batch_size) for group in groups]
+    if any(whole) and all(abs(g - w) < ROUNDING for g, w in zip(got, whole)):
+        fail(
+            "argmax-over-batch",
+            seen=f"{facts['right']} of {facts['images']} answers were right, you returned {facts['got']:.4g}, "
+            "as if each batch had one largest score only",
+        )
+    known = [numbers.accuracies(group.scores, group.labels, group.batch_size) for group in groups]
+    for name in known[0]:
+        if all(abs(g - k[name]) < ROUNDING for g, k in zip(got, known)):
+            if name == "argmax-over-batch":
+                fail(
+                    name,
+                    seen=f"{facts['right']} of {facts['images']} answers were right, you returned {facts['got']:.4g}",
+                )
+            fail(name.split(":")[0], **facts)
+    right, images = np.cumsum([g.right for g in groups]), np.cumsum([len(g.labels) for g in groups])
+    if all(abs(g - r / n) < ROUNDING for g, r, n in zip(got, right, images)):
+        fail("counters-never-reset", **facts)
+    if all(abs(g - r / len(group.labels)) < ROUNDING for g, r, group in zip(got, right, groups)):
+        fail("counters-never-reset", **facts)
+    fail("accuracy-unexplained", **facts)
+
+
+def name_not_repeatable(seen: Any) -> None:
+    """Two evaluations of the same network with the same images must agree."""
+    for place in ("first", "second"):
+        once, again = seen.get(f"once_{place}_value"), seen.get(f"again_{place}_value")
+        if once is not None and again is not None and abs(once - again) > 1e-6 * max(1.0, abs(once)):
+            fail("evaluate-not-repeatable", once=once, again=again)

@@ -1,0 +1,231 @@
+"""Naming what is wrong with the losses and accuracies that train_one_epoch and evaluate report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from grader.checks.training import wrong_numbers as numbers
+from grader.engine.check import fail
+from grader.engine.endings import NotSeen
+from grader.engine.student import Student
+
+ROUNDING = 0.0051  # a student may round to two decimals; wrong answers are drawn further away than this
+CLOSE = 1e-3
+# Images in batches of two: enough for a sum that is printed and begun anew every 100 batches. The last are all wrong,
+# so that leaving them out shows.
+LONG, LAST = 209, 9
+
+
+@dataclass(frozen=True)
+class Group:
+    """One network of known answers and the loader it is shown."""
+
+    scores: Any
+    labels: Any
+    batch_size: int
+
+    @property
+    def right(self) -> int:
+        return int((self.scores.argmax(axis=1) == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / len(self.labels)
+
+    @property
+    def batches(self) -> int:
+        return len(numbers.batches_of(len(self.labels), self.batch_size))
+
+    @property
+    def mean_loss(self) -> float:
+        return float(numbers.cross_entropy(self.scores, self.labels).mean())
+
+
+def flat(groups: list[Group]) -> dict[str, Any]:
+    """As arguments of a probe."""
+    return {
+        "table": np.concatenate([g.scores for g in groups]).astype(np.float32),
+        "labels": np.concatenate([g.labels for g in groups]).astype(np.int64),
+        "sizes": [len(g.labels) for g in groups],
+        "batch_sizes": [g.batch_size for g in groups],
+    }
+
+
+def redrawn(draw: Callable[[], Group], wrong: Callable[[Group], tuple[float, list[float]]], gap: float) -> Group:
+    """Draw until no known mistake gives (nearly) the right answer."""
+    for _ in range(500):
+        group = draw()
+        true, others = wrong(group)
+        if all(abs(other - true) > gap for other in others):
+            return group
+    raise AssertionError("no telling example found")
+
+
+def loss_groups(rng: Any) -> list[Group]:
+    """Log-probabilities, mostly right, with a short and mostly wrong last batch."""
+
+    def draw(size: int, batch_size: int, wrong_ones: int = 0) -> Group:
+        scores = numbers.log_softmax(rng.normal(size=(size, 10)) * 2)
+        labels = scores.argmax(axis=1)
+        last = size - (wrong_ones or size % batch_size)
+        labels[last:] = scores[last:].argsort(axis=1)[:, 4]
+        wrong = rng.integers(0, last)
+        labels[wrong] = rng.integers(0, 10)
+        return Group(scores.astype(np.float32).astype(np.float64), labels, batch_size)
+
+    def others(group: Group) -> tuple[float, list[float]]:
+        each = numbers.cross_entropy(group.scores, group.labels)
+        return group.mean_loss, list(numbers.averages(each, group.batch_size).values())
+
+    short = [redrawn(lambda n=n, b=b: draw(n, b), others, 0.05) for n, b in ((7, 3), (10, 4))]  # type: ignore[misc]
+    return [*short, draw(LONG, 2, LAST)]
+
+
+def observe_reported(student: Student) -> tuple[Any, list[Group]]:
+    groups = loss_groups(student.rng("losses"))
+    return student.observe("training.reported_losses", **flat(groups)), groups
+
+
+def judge_training(student: Student, seen: Any, groups: list[Group]) -> None:
+    """TODO 5's half: what train_one_epoch returned."""
+    got = [_number(seen, f"train_{at}", "train_one_epoch", 5, ("value", "type", "graph")) for at in range(len(groups))]
+    judge_losses(got, groups, "train_one_epoch", 5)
+
+
+def judge_evaluation(seen: Any, groups: list[Group]) -> None:
+    """TODO 6's half, when evaluate can be judged at all: its form is the accuracy check's business."""
+    got = []
+    for at, group in enumerate(groups):
+        if not seen[f"evaluate_{at}_usable"] or seen[f"evaluate_{at}_count"] != 2:
+            return
+        if str(seen[f"evaluate_{at}_type"]) not in ("tuple", "list"):
+            return
+        first, second = seen[f"evaluate_{at}_first_value"], seen[f"evaluate_{at}_second_value"]
+        fractions = (group.accuracy, 100 * group.accuracy)
+        swapped = first is not None and second is not None and any(abs(first - f) < CLOSE for f in fractions)
+        place = "second" if swapped and all(abs(second - f) > CLOSE for f in fractions) else "first"
+        keys = (f"{place}_value", f"{place}_type", f"{place}_graph")
+        got.append(_number(seen, f"evaluate_{at}", "evaluate", 6, keys))
+    judge_losses(got, groups, "evaluate", 6)
+
+
+def _number(seen: Any, prefix: str, function: str, todo: int, keys: tuple[str, str, str]) -> float:
+    value, kind, graph = (seen[f"{prefix}_{key}"] for key in keys)
+    if value is None:
+        fail("loss-not-a-number", todo=todo, function=function, number=todo, kind=kind)
+    if graph:
+        fail("loss-keeps-graph", todo=todo, function=function, number=todo)
+    return float(value)
+
+
+def judge_losses(got: list[float], groups: list[Group], function: str, todo: int) -> None:
+    """Right if they are the mean over images, of the cross-entropy or of one label-smoothed by the same amount."""
+    if are_means(got, groups):
+        return
+    true = [group.mean_loss for group in groups]
+    if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):
+        fail("loss-of-some-batches", todo=todo, function=function, number=todo, batches=groups[-1].batches,
+             got=got[-1], expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
+    facts: dict[str, Any] = {"function": function, "number": todo, "got": got[0], "expected": true[0]}
+    if not all(np.isfinite(got)):
+        fail("loss-not-finite", todo=todo, loss=got[0])
+    for digits in (2, 1, 0):
+        if all(abs(g - round(t, digits)) < 1e-6 for g, t in zip(got, true)):
+            fail("loss-rounded", todo=todo, digits=digits, **facts)
+    finding = wrong_average(got, groups)
+    if finding:
+        fail(finding, todo=todo, images=len(groups[0].labels), size=groups[0].batch_size, **facts)
+    name_other_loss(got, groups, function, todo)
+    fail("loss-unexplained", todo=todo, **facts)
+
+
+def are_means(got: list[float], groups: list[Group]) -> bool:
+    true = [group.mean_loss for group in groups]
+    if _all_near(got, true):
+        return True
+    smooth = [float(numbers.spread(group.scores).mean()) - t for group, t in zip(groups, true)]
+    amounts = [(g - t) / s for g, t, s in zip(got, true, smooth)]
+    return max(amounts) - min(amounts) < 2 * CLOSE and -CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE
+
+
+def wrong_average(got: list[float], groups: list[Group]) -> str | None:
+    """The known wrong average that gives these numbers, of the plain or else of a smoothed cross-entropy."""
+    plain = [numbers.averages(numbers.cross_entropy(g.scores, g.labels), g.batch_size) for g in groups]
+    flat_out = [numbers.averages(numbers.spread(g.scores), g.batch_size) for g in groups]
+    for finding in plain[0]:
+        if _all_near(got, [p[finding] for p in plain]):
+            return finding
+    for finding in plain[0]:
+        amounts = [(g - p[finding]) / (f[finding] - p[finding]) for g, p, f in zip(got, plain, flat_out)]
+        if max(amounts) - min(amounts) < CLOSE and CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE:
+            return finding
+    return None
+
+
+def name_other_loss(got: list[float], groups: list[Group], function: str, todo: int) -> None:
+    """Is it another loss, averaged over images or over batches?"""
+    for finding, loss in numbers.OTHER_LOSSES:
+        for over_images in (True, False):
+            if _all_near(got, [_averaged(loss, group, over_images) for group in groups]):
+                fail(finding, todo=todo, function=function, number=todo)
+
+
+def _averaged(loss: numbers.Loss, group: Group, over_images: bool) -> float:
+    batches = numbers.batches_of(len(group.labels), group.batch_size)
+    values = [loss(group.scores[b], group.labels[b]) for b in batches]
+    return float(np.average(values, weights=[len(b) for b in batches] if over_images else None))
+
+
+def _all_near(got: list[float], wanted: list[float]) -> bool:
+    return all(abs(g - w) < CLOSE for g, w in zip(got, wanted))
+
+
+# -- the student's own loop with the student's own network
+
+
+def observe_own_pair(student: Student) -> tuple[Any, Any, int]:
+    """None where the network cannot be used: that is the business of the model's checks."""
+    rng, batch_size = student.rng("own pair"), 4
+    labels = rng.integers(0, 10, 8)
+    images = rng.normal(size=(8, 1, 28, 28)).astype(np.float32)
+    try:
+        seen = student.observe("training.own_pair", images=images, labels=labels, batch_size=batch_size)
+        return (seen if seen["usable"] or seen["evaluated"] else None), labels, batch_size
+    except NotSeen:  # model.py does not even import
+        return None, labels, batch_size
+
+
+def _normalised(scores: Any) -> bool:
+    return bool(np.allclose(np.exp(np.minimum(scores, 50)).sum(axis=1), 1, atol=1e-3))
+
+
+def name_raw_nll_in_training(student: Student) -> None:
+    """NLL is right for log-probabilities; here the gradient it sends shows it was given raw scores."""
+    seen, labels, size = observe_own_pair(student)
+    if seen is None or not seen["usable"]:
+        return
+    for at in range(min(seen["passes"], 2)):
+        scores, arrived = seen[f"scores_{at}"], seen[f"arrived_{at}"]
+        wanted = labels[at * size : (at + 1) * size]
+        if len(scores) != size or _normalised(scores):
+            return
+        if numbers.cosine(arrived, -numbers.one_hot(wanted)) > 0.9999:
+            total = float(np.exp(np.minimum(scores[0], 50)).sum())
+            fail("nll-on-raw-scores", function="train_one_epoch", number=5, total=total)
+
+
+def name_raw_nll_in_evaluation(student: Student) -> None:
+    seen, labels, _ = observe_own_pair(student)
+    if seen is None or not seen["evaluated"] or seen["evaluate_type"] not in ("tuple", "list"):
+        return
+    scores, got = seen["evaluate_scores"], seen["evaluate_first_value"]
+    if got is None or len(scores) != len(labels) or _normalised(scores):
+        return
+    wrong, right = numbers.raw_loss(scores, labels), float(numbers.cross_entropy(scores, labels).mean())
+    if abs(got - wrong) < CLOSE < abs(got - right):
+        total = float(np.exp(np.minimum(scores[0], 50)).sum())
+        fail("nll-on-raw-scores", todo=6, function="evaluate", number=6, total=total)

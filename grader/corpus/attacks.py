@@ -1,0 +1,132 @@
+"""Attacks as data (tests/attacks/*.toml), and what must not change while one runs.
+
+    what = "Ends Python with status 0 at import."
+    source = "A01"
+    parts = ["model"]             # what is graded; the rest is not touched by it
+    allowed = ["crashed"]         # optional: the only statuses its checks may end with
+    silent = ["READ"]             # optional: what must not stand in the report: the attack prints it when it succeeds
+    tier = "confined"             # optional: practice does not promise to stop it
+    base = "worthless"            # the submission without the hostile lines: worthless (the default) earns 0,
+                                  # unready 3 points, reference everything
+    links = { "model.py" = "/etc/passwd" }   # optional: links instead of files
+    sizes = { "data.py" = 6000000 }          # optional: files filled up to a size
+
+    [insert]                      # hostile lines, put in where the base says `# here: NAME`
+    model = '''import os
+    os._exit(0)'''
+
+    [[patch]]                     # or a change of one text that occurs once: file, old, new
+    [files]                       # or whole files, of any name
+
+{grader}, {root}, {other}, {canary} and {temporary} in them stand for real folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from grader.corpus import entries as corpus
+from grader.engine.rubric import load_toml
+
+FOLDER = corpus.ROOT / "tests" / "attacks"
+ANY = ("failed", "crashed", "blocked", "timeout", "todo")
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One hostile submission, and the same without its hostile lines."""
+
+    name: str
+    what: str
+    parts: tuple[str, ...]
+    allowed: tuple[str, ...]
+    silent: tuple[str, ...]
+    tier: str
+    base: dict[str, str]
+    files: dict[str, str]
+    links: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def write(self, folder: Path, places: dict[str, Path]) -> None:
+        folder.mkdir()
+        for name, text in self.files.items():
+            (folder / name).write_text(filled(text, places), encoding="utf-8")
+        for name, target in self.links.items():
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(filled(target, places))
+        for name, size in self.sizes.items():
+            with (folder / name).open("a", encoding="utf-8") as file:
+                file.write("\n" * size)
+
+
+def filled(text: str, places: dict[str, Path]) -> str:
+    for name, path in places.items():
+        text = text.replace("{" + name + "}", str(path))
+    return text
+
+
+def load(path: Path) -> Attack:
+    raw = load_toml(path)
+    name = raw.get("base", "worthless")
+    base = corpus.reference() if name == "reference" else corpus.source_of(corpus.load(corpus.base_path(name)))
+    files = corpus.source_of(corpus.load(path), base)
+    for place, code in raw.get("insert", {}).items():
+        files = inserted(files, place, code)
+    return Attack(
+        name=path.stem,
+        what=raw["what"],
+        parts=tuple(raw["parts"]),
+        allowed=tuple(raw.get("allowed", ANY)),
+        silent=tuple(raw.get("silent", ())),
+        tier=raw.get("tier", "practice"),
+        base=base,
+        files=files,
+        links=raw.get("links", {}),
+        sizes=raw.get("sizes", {}),
+    )
+
+
+def inserted(files: dict[str, str], place: str, code: str) -> dict[str, str]:
+    """The files with lines of code where one of them says `# here: PLACE`, at its indentation."""
+    mark = f"# here: {place}\n"
+    name = next(n for n, text in files.items() if mark in text)
+    line = next(line for line in files[name].splitlines(keepends=True) if line.endswith(mark))
+    indent = line[: len(line) - len(mark)]
+    return files | {name: files[name].replace(line, textwrap.indent(code.rstrip("\n") + "\n", indent), 1)}
+
+
+def load_all() -> list[Attack]:
+    return [load(path) for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def digest(*folders: Path) -> dict[str, str]:
+    """{path: SHA-256} of every file below the folders; compiled bytecode of our own is left out."""
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def survivors(server_pid: int, own: set[int]) -> list[int]:
+    """Processes of student code that still run: below the server, or torn off from it and without a parent."""
+    found = []
+    try:
+        command = psutil.Process(server_pid).cmdline()
+        below = psutil.Process(server_pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return [server_pid]
+    for process in [*below, *psutil.process_iter()]:
+        try:
+            torn_off = process.ppid() == 1 and process.cmdline() == command
+            if process.pid not in own and (process in below or torn_off) and process.status() != "zombie":
+                found.append(process.pid)
+        except psutil.Error:
+            pass
+    return found

@@ -1,0 +1,192 @@
+"""`python -m grader selftest`: correct and wrong solutions are graded, and the grader is judged by them.
+
+Correct solutions ("wheats") must lose nothing; solutions with one mistake ("chaffs") must lose points, and the
+first thing named must be that mistake. Exit status: 0 all as it should be, 1 not, 2 bad input, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from grader.contract import WEEK
+from grader.corpus import hostile
+from grader.corpus import selftest_report as forms
+from grader.corpus import verdicts as matrix
+from grader.corpus.attacks import Attack
+from grader.corpus.entries import ROOT, CorpusDamaged, Entry
+from grader.corpus.selftest_plan import KINDS, SEEDS, Plan, load_entries, planned
+from grader.corpus.trials import CannotKeep, Pool, Row, Store, Trial, judging_digest, open_trials, rows_of, start_server
+from grader.engine.contract import Contract
+from grader.engine.rubric import BadRubric, Rubric, load_rubric
+from grader.engine.submission.safe_files import write_text
+from grader.engine.worker.tiers import NotConfined
+from grader.engine.worker.trusted.start import Server
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these entries (default: all)")
+    parser.add_argument(
+        "--only", choices=(*KINDS, "attacks"), action="append", help="this kind (default: wheats and chaffs)"
+    )
+    parser.add_argument("--cross", action="store_true", help="every chaff on every wheat it fits")
+    parser.add_argument("--sample", type=positive, metavar="N", help="with --cross: N combinations drawn at random")
+    parser.add_argument("--seeds", type=positive, metavar="N", help=f"runs of each wheat (default {SEEDS})")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=WEEK.part_names,
+        metavar="PART",
+        help=f"only these of {', '.join(WEEK.part_names)}",
+    )
+    parser.add_argument("--accuracy", action="store_true", help="wheats train for the accuracy check too (slow)")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="run all parts for every chaff and seed, not only those that see what they change",
+    )
+    parser.add_argument("--corpus", type=Path, default=ROOT / "tests", metavar="DIR", help="holds wheats/ and chaffs/")
+    add_common(parser, "selftest-out")
+
+
+def add_common(parser: argparse.ArgumentParser, out: str) -> None:
+    """What selftest and calibrate share."""
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="gradings at once")
+    parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"reports (default {out}/)")
+    parser.add_argument("--resume", action="store_true", help="keep the finished runs in DIR and do the rest")
+    parser.add_argument("--rubric", type=Path, default=WEEK.rubric_path, metavar="FILE", help="try another rubric")
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
+    console = Console(highlight=False)
+    try:
+        rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
+        entries = load_entries(args)
+        plan = planned(args, entries)
+        attacks = hostile.load(args.corpus / "attacks", args.names) if "attacks" in (args.only or ()) else {}
+        store = Store(args.out, args.resume)
+    except (CorpusDamaged, BadRubric, CannotKeep) as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        return session(args, console, rubric, grader, entries, plan, attacks, store)
+    except (CannotKeep, NotConfined) as error:
+        print(error, file=sys.stderr)
+        return 2
+    finally:
+        store.close()
+
+
+def session(
+    args: argparse.Namespace,
+    console: Console,
+    rubric: Rubric,
+    grader: str,
+    entries: dict[str, dict[str, Entry]],
+    plan: Plan,
+    attacks: dict[str, Attack],
+    store: Store,
+) -> int:
+    started = time.monotonic()
+    hostiles = hostile.trials(attacks.values(), args.out / "scratch")
+    say = tell(entries, console)
+    if not carry_out(plan.trials, args, rubric, grader, store, console, say):
+        return stopped([*plan.trials, *hostiles], store, grader)
+    if not carry_out(hostiles, args, hostile.short(rubric), grader, store, console, say, hostile.start):
+        return stopped(hostiles, store, grader)
+    keys = dict.fromkeys(trial.key(grader) for trial in [*plan.trials, *hostiles])
+    rows = [store.rows[key] for key in keys if key in store.rows]
+    found = matrix.Matrix(
+        sorted(rows, key=lambda row: (row.kind, row.entry, row.base, row.seed)),
+        entries,
+        rubric,
+        plan.unfit,
+        plan.fits_not,
+        plan.void,
+        matrix.changes(rows, rows_of(store.before), entries),
+        time.monotonic() - started,
+        grader,
+        hostile.complaints(rows, attacks),
+        len(attacks),
+    )
+    report = args.out / "selftest.md"
+    try:
+        write_text(report, forms.markdown(found))
+    except OSError as error:
+        raise CannotKeep(f"{report} cannot be written ({error.strerror}); the runs are kept: --resume.") from error
+    console.print(forms.terminal(found))
+    console.print(f"The whole matrix is in {report}; the runs are in {store.path}.", markup=False, soft_wrap=True)
+    return 0 if found.good else 1
+
+
+# -- running -------------------------------------------------------------------------------------------------
+
+
+def carry_out(
+    trials: Sequence[Trial],
+    args: argparse.Namespace,
+    rubric: Rubric,
+    grader: str,
+    store: Store,
+    console: Console,
+    say: matrix.Say,
+    start: Callable[[], Server] = start_server,
+) -> bool:
+    """Do what is not done yet, with a progress bar where there is a terminal. False when stopped by Ctrl-C."""
+    left = open_trials(trials, store, grader)
+    if len(left) < len(trials):
+        console.print(f"{len(trials) - len(left)} of {len(trials)} runs are finished already.")
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    done = 0
+    with bar:
+        task = bar.add_task("starting", total=len(left))
+
+        def on_row(row: Row) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, description=row.entry[:28])
+            say(row)
+            if not console.is_terminal and done % 50 == 0:
+                console.print(f"{done} of {len(left)} runs", style="dim")
+
+        try:
+            Pool(rubric, grader, store, start).run(left, args.jobs, on_row)
+        except KeyboardInterrupt:
+            return False
+    return True
+
+
+def stopped(trials: Sequence[Trial], store: Store, grader: str) -> int:
+    left = len(open_trials(trials, store, grader))
+    print(
+        f"Stopped: {len(trials) - left} of {len(trials)} runs are kept in {store.path}; "
+        f"give --resume to go on with the other {left}.",
+        file=sys.stderr,
+    )
+    return 130
+
+
+def tell(entries: dict[str, dict[str, Entry]], console: Console) -> matrix.Say:
+    """Says at once what is not as it should be."""
+
+    def say(row: Row) -> None:
+        if words := matrix.complaint(row, entries):
+            console.print(words, markup=False, soft_wrap=True)
+
+    return say

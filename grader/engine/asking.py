@@ -1,0 +1,138 @@
+"""The asking half of a run: stages the submission, puts questions to the worker, and remembers how each ended."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grader.engine.check import Check
+from grader.engine.endings import NotSeen, is_fatal
+from grader.engine.probe_index import ProbeIndex
+from grader.engine.rubric import Rubric
+from grader.engine.submission.read import Submission
+from grader.engine.worker.tiers import missing
+from grader.engine.worker.trusted.job import Job, Limits, Outcome, Request
+from grader.engine.worker.trusted.start import OnProgress, Server
+
+
+class Asking:
+    """One submission, staged, and the worker that answers for it.
+
+    deadline: time.monotonic() after which nothing is waited for any more
+    """
+
+    def __init__(
+        self, submission: Submission, server: Server, rubric: Rubric, training_seed: int, folder: Path, deadline: float
+    ):
+        self.submission, self.server, self.limits = submission, server, rubric.limits
+        self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
+        self.training_seed, self.folder, self.deadline = training_seed, folder, deadline
+        submission.stage(folder / "stage")
+        (folder / "home").mkdir()
+        self.on_progress: OnProgress | None = None  # of the check that takes long
+        self.jobs: dict[str, Job] = {}
+        self.ahead: list[tuple[Check, str, Job]] = []  # what was asked before its turn: (check, probe, job)
+        self.asking = threading.Lock()
+        self.broken_files: dict[str, NotSeen] = {}  # module -> how its import ended
+        self.fatal: dict[str, NotSeen] = {}  # function -> how it ended a child (timeout, memory, output, death)
+
+    def observe(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Outcome:
+        """The outcome of a probe. Raises NotSeen at once where the answer is known to be out of reach."""
+        modules = self.probes.modules_of(probe)
+        for module in modules:
+            if problem := self.submission.problems.get(f"{module}.py"):
+                raise NotSeen(Outcome("file", detail=problem, importing=module))
+        known = [self.broken_files.get(m) for m in modules[:1]] + [self.fatal.get(c) for c in check.calls]
+        known += [e for m in modules[1:] if (e := self.broken_files.get(m)) and is_fatal(e.outcome)]
+        for earlier in filter(None, known):
+            raise NotSeen(earlier.outcome, blocked=True)
+        job = self.request(check, probe, arguments)
+        outcome = job.wait(max(0.0, self.deadline - time.monotonic()))
+        if outcome is None:
+            job.cancel()
+            outcome = Outcome("timeout", detail="run")
+        return outcome
+
+    def begin(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> None:
+        """Ask now what the check will ask in its turn."""
+        self.ahead.append((check, probe, self.request(check, probe, arguments)))
+
+    def request(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Job:
+        """The job that answers a question; asked once. What is begun ahead asks from a thread, hence the lock."""
+        key = repr((probe, sorted((n, digest_of(a)) for n, a in arguments.items())))
+        with self.asking:
+            if key not in self.jobs:
+                self.jobs[key] = self.submit(check.id == self.contract.long, check.part, probe, arguments)
+            return self.jobs[key]
+
+    def submit(self, long: bool, part: str, probe: str, arguments: Mapping[str, Any]) -> Job:
+        home = self.folder / "home" / str(len(self.jobs))
+        home.mkdir()
+        request = Request(
+            probe=self.probes.address(probe),
+            needs=self.probes.needs_of(probe),
+            stage=str(self.folder / "stage"),
+            home=str(home),
+            seed=self.training_seed,
+            reads=tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder))),
+            arguments=dict(arguments),
+            stand_ins=tuple(self.broken_files),
+            given=self.contract.given,
+            package=self.contract.work,
+            limits=Limits(
+                self.limits["import_seconds"],
+                self.limits[f"{part}_seconds" if long else "check_seconds"],
+                int(self.limits["output_bytes"]),
+                int(self.limits["memory_bytes"]),
+            ),
+        )
+        return self.server.submit(request, self.on_progress if long else None)
+
+    def remember(self, check: Check, ending: NotSeen) -> None:
+        """Keep what must not be tried again, and stop what is bound to run into it."""
+        outcome = ending.outcome
+        if ending.blocked:
+            return
+        if outcome.importing and outcome.kind != "file":
+            self.broken_files.setdefault(outcome.importing, ending)
+        if is_fatal(outcome):
+            if not outcome.importing:
+                for name in check.calls:
+                    self.fatal.setdefault(name, ending)
+            self.give_up_what_is_ahead()
+
+    def give_up_what_is_ahead(self) -> None:
+        """Stop the long check's child when it is bound to run into what has just ended another one."""
+        for check, probe, job in self.ahead:
+            broken = [e for m in self.probes.modules_of(probe) if (e := self.broken_files.get(m))]
+            doomed = any(name in self.fatal for name in check.calls) or any(is_fatal(e.outcome) for e in broken)
+            if doomed and job.outcome is None:
+                job.cancel()
+
+    @property
+    def measures(self) -> list[str]:
+        """What confined every child of this run that ran student code."""
+        told = [set(job.measures) for job in self.jobs.values() if job.measures is not None]
+        return sorted(set.intersection(*told) if told else self.server.measures())
+
+    @property
+    def isolation(self) -> str:
+        return "practice" if self.server.isolation == "practice" or missing(self.measures) else "confined"
+
+    def close(self) -> None:
+        """Stop what still runs."""
+        for job in self.jobs.values():
+            if job.outcome is None:
+                job.cancel()
+
+
+def digest_of(argument: Any) -> str:
+    if isinstance(argument, np.ndarray):
+        return f"{hashlib.sha256(argument.tobytes()).hexdigest()} {argument.shape} {argument.dtype}"
+    return repr(argument)

@@ -1,0 +1,93 @@
+"""What a check is: a plain function that takes `student`, and what it finds.
+
+A check asks a probe what it sees (`student.observe`), compares in numpy, and either returns (passed) or calls `fail`
+with the id of the misconception it recognised. Its docstring's first line is the name students read; its points stand
+in rubric.toml. Checks are trusted: they import no torch, no probe and no student code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from grader.engine.student import Student
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that is judged. `calls` names what of the student's it calls, as "module.name".
+
+    begin: starts its observation before its turn, for the check that takes long
+    """
+
+    id: str
+    part: str
+    todo: int
+    calls: tuple[str, ...]
+    function: Callable[[Student], None]
+    begin: Callable[[Student], None] | None = None
+
+    @property
+    def title(self) -> str:
+        return (self.function.__doc__ or self.id).strip().splitlines()[0].rstrip(".")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check recognised: the id of an entry in hints/ and the facts its text is filled with."""
+
+    id: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    todo: int | None = None  # where the fault is, when that is not the check's own TODO
+    share: float = 0.0  # how much of the check's points is earned all the same, 0..1
+
+
+class Failed(Exception):
+    """Raised by `fail`: the check has found something."""
+
+    def __init__(self, finding: Finding):
+        super().__init__(finding.id)
+        self.finding = finding
+
+
+class GraderTrouble(RuntimeError):
+    """Something of the grader's own is missing or damaged; the message is one sentence. Never the student's fault."""
+
+
+def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:
+    """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints/)."""
+    shown = {name: readable(fact) for name, fact in facts.items()}
+    if "got" in shown and shown["got"] == shown.get("expected"):  # four digits do not show the difference
+        shown |= {name: readable(facts[name], digits=8) for name in ("got", "expected")}
+    raise Failed(Finding(finding_id, shown, todo, share))
+
+
+def readable(fact: Any, digits: int = 4) -> Any:
+    """A number as a person would write it: at most four significant digits, no numpy types."""
+    if hasattr(fact, "item") and getattr(fact, "ndim", 0) == 0:
+        fact = fact.item()
+    if isinstance(fact, bool) or not isinstance(fact, float):
+        return fact
+    if not math.isfinite(fact):
+        return str(fact)
+    return f"{fact:.{digits}g}"
+
+
+def check(
+    check_id: str,
+    *,
+    part: str,
+    todo: int,
+    calls: tuple[str, ...],
+    begin: Callable[[Student], None] | None = None,
+) -> Callable[[Callable[[Student], None]], Callable[[Student], None]]:
+    """Declare a function as a check; it keeps being a plain function."""
+
+    def declare(function: Callable[[Student], None]) -> Callable[[Student], None]:
+        function.declared_check = Check(check_id, part, todo, calls, function, begin)  # type: ignore[attr-defined]
+        return function
+
+    return declare

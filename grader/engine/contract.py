@@ -1,0 +1,163 @@
+"""What the engine is told about the week it grades: one frozen table, and the only door to the week's content.
+
+The engine itself names no file, part, TODO or check of a student's. `grader/contract.py` fills this table in.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from grader.engine.check import Check
+from grader.engine.sections import NO_SECTIONS, Sections
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One TODO: a function, or a method as "Class.method".
+
+    also: names that may stand in its place (a factory function instead of a class)
+    """
+
+    number: int
+    file: str
+    function: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The function as a student would say it: forward, not DigitClassifier.forward."""
+        return self.function.split(".")[-1]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A group of checks with points of its own. checks: the module in checks/ that holds them."""
+
+    name: str
+    title: str
+    checks: str
+
+
+@dataclass(frozen=True)
+class Slip:
+    """What the message of an exception means: the first pattern that is found names the finding.
+
+    only_theirs: only when the exception went through a line of the student's own
+    """
+
+    pattern: str
+    finding: str
+    types: tuple[str, ...] = ()
+    only_theirs: bool = False
+
+
+@dataclass(frozen=True)
+class LiveWords:
+    """What stands in the live picture of a run for the check that takes long."""
+
+    waiting: str = "waiting"
+    running: str = "running"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Everything the engine knows about a week.
+
+    folder: holds checks/, probes/, hints/ and rubric.toml; `package` is its name for Python
+    files: {submitted file: the parts in which its own code runs, first the one that judges it}
+    given: modules a student was given and does not hand in; work: the folder they get, with the files in it
+    parts: in the order of reports; run_order: in which they run, what needs the least imported first
+    long: the id of the check that takes long: it begins ahead, and has a limit of its own, `<part>_seconds`
+    consequence: the id of the check whose failure is a consequence of the others' findings
+    tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
+    runtime: the module that warms a worker up; preload: modules every worker imports before it serves
+    bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
+    steering: names in a submission that would steer its libraries if anything took them up
+    """
+
+    folder: Path
+    package: str
+    files: Mapping[str, tuple[str, ...]]
+    todos: tuple[Todo, ...]
+    parts: tuple[Part, ...]
+    run_order: tuple[str, ...]
+    given: tuple[str, ...] = ()
+    work: str = "assignment"
+    long: str = ""
+    consequence: str = ""
+    tiered: str = ""
+    runtime: str = "probes.runtime"
+    preload: tuple[str, ...] = ()
+    bundled: tuple[str, ...] = ()
+    verify: Callable[[], object] = lambda: None
+    steering: tuple[str, ...] = ()
+    slips: tuple[Slip, ...] = ()
+    live: LiveWords = LiveWords()
+    sections: Sections = field(default=NO_SECTIONS, repr=False)
+
+    @property
+    def root(self) -> Path:
+        """The repository: above grader/."""
+        return self.folder.parent
+
+    @property
+    def rubric_path(self) -> Path:
+        return self.folder / "rubric.toml"
+
+    @property
+    def hints_path(self) -> Path:
+        return self.folder / "hints"
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self.parts)
+
+    @cached_property
+    def todo(self) -> dict[int, Todo]:
+        """{number: TODO}"""
+        return {todo.number: todo for todo in self.todos}
+
+    @property
+    def listed_files(self) -> str:
+        """The submitted files as a sentence has them: "data.py, model.py and train.py"."""
+        names = list(self.files)
+        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+    def module(self, name: str) -> str:
+        """A module of the week as Python imports it: "grader.probes.runtime"."""
+        return f"{self.package}.{name}"
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check, in report order: part by part, inside a part as written. Imports checks/, and no torch."""
+        found: list[Check] = []
+        for part in self.parts:
+            module = importlib.import_module(self.module(f"checks.{part.checks}"))
+            declared = [v.declared_check for v in vars(module).values() if hasattr(v, "declared_check")]
+            if strays := [check for check in declared if check.part != part.name or check.todo not in self.todo]:
+                raise ValueError(
+                    f"{strays[0].id} in {part.checks}.py has a part or TODO that contract.py does not know"
+                )
+            found += declared
+        return tuple(found)
+
+    @property
+    def check(self) -> dict[str, Check]:
+        """{id: check}"""
+        return {check.id: check for check in self.checks}
+
+    def part_of(self, check_id: str) -> str:
+        """The part of a check named in this table; "" for none."""
+        return self.check[check_id].part if check_id else ""
+
+    def in_run_order(self, checks: tuple[Check, ...] | list[Check]) -> list[Check]:
+        return sorted(checks, key=lambda check: self.run_order.index(check.part))
+
+    @property
+    def quick_parts(self) -> tuple[str, ...]:
+        """The parts without the check that takes long."""
+        return tuple(name for name in self.part_names if name != self.part_of(self.long))

@@ -1,0 +1,136 @@
+"""What it means for a check when its observation gave no answer: the status and the finding."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import signal
+from typing import Any
+
+from grader.engine.check import Check, Finding
+from grader.engine.contract import Contract
+from grader.engine.own_lines import started_at, where
+from grader.engine.printable import one_line
+from grader.engine.result import Status
+from grader.engine.worker.raised import Raised
+from grader.engine.worker.trusted.job import Outcome
+
+SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
+
+
+class NotSeen(Exception):
+    """An observation ended without an answer. blocked: it was not even tried, for this earlier ending."""
+
+    def __init__(self, outcome: Outcome, blocked: bool = False):
+        super().__init__(outcome.kind)
+        self.outcome, self.blocked = outcome, blocked
+
+
+class ProtocolBroken(Exception):
+    """An answer lacks what was asked for, or has it in another shape."""
+
+
+def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Status, Finding | None]:
+    """(status, finding) of a check whose observation ended without an answer."""
+    outcome = ending.outcome
+    if ending.blocked:
+        return "blocked", Finding("waits-for", {"what": one_line(reason(outcome), 200)})
+    function = check.calls[0].partition(".")[2]
+    file = f"{outcome.importing or check.calls[0].partition('.')[0]}.py"
+    facts: dict[str, Any] = {"function": function, "file": file, "todo": check.todo}
+    kind = outcome.kind
+    if kind == "untouched":
+        todo = int(outcome.values.get("todo", check.todo))
+        if todo == check.todo:
+            return "todo", None
+        return "blocked", Finding("waits-for", {"what": f"TODO {todo} is done"})
+    if kind == "file":
+        return "failed", Finding(outcome.detail, facts)
+    if kind == "missing-file":
+        return "failed", Finding("file-missing", facts | {"file": f"{outcome.values.get('module')}.py"})
+    if kind == "missing-name":
+        return "failed", missing_name(outcome, check)
+    if kind in ("raised", "failed"):
+        return raised(contract, outcome, facts, check)
+    if kind == "timeout":
+        finding = "run-timeout" if outcome.detail == "run" else "import-timeout" if outcome.importing else "timeout"
+        return "timeout", Finding(finding, facts | {"seconds": f"{outcome.seconds:.0f}"})
+    if kind in ("memory", "output", "protocol"):
+        named = {"memory": "out-of-memory", "output": "too-much-output", "protocol": "answer-malformed"}[kind]
+        return "crashed", Finding(named, facts | {"detail": outcome.detail})
+    if kind == "refused":
+        return "grader_error", Finding("grader-broken", {"detail": one_line(str(outcome.values.get("why")))})
+    if kind == "died":
+        return "crashed", died(outcome, facts)
+    return "grader_error", Finding("grader-broken", {"detail": one_line(f"{kind} {outcome.detail}")})
+
+
+def reason(outcome: Outcome) -> str:
+    """What something waits for, as the end of "This waits until ..."."""
+    if outcome.importing:
+        return f"{outcome.importing}.py can be imported"
+    if outcome.kind == "missing-name":
+        return f"{outcome.values.get('module')}.py defines {outcome.values.get('name')}"
+    return {"timeout": "the endless or very slow code is mended", "output": "the endless printing is mended"}.get(
+        outcome.kind, "the code that ended Python is mended"
+    )
+
+
+def missing_name(outcome: Outcome, check: Check) -> Finding:
+    module, name = str(outcome.values.get("module")), str(outcome.values.get("name"))
+    found = [str(n) for n in outcome.values.get("found") or []]
+    close = difflib.get_close_matches(name, found, 1, 0.6)
+    similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
+    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar, "todo": check.todo})
+
+
+def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[Status, Finding]:
+    error = outcome.raised or Raised("Error", "")
+    message = one_line(error.message, 400)
+    facts = facts | {"error": one_line(f"{error.type}: {message}".rstrip(": "), 400), "where": where(error)}
+    if error.frames:
+        facts["file"] = one_line(str((started_at(error) or error.frames[-1])["file"]), 60)
+    if error.type in ("SyntaxError", "IndentationError", "TabError"):
+        if "can't decode" in message or "null bytes" in message or "encoding" in message:
+            return "crashed", Finding("not-utf8", facts)
+        return "crashed", Finding("syntax-error", facts | {"detail": message})
+    if error.type == "SystemExit":
+        return "crashed", Finding("calls-exit", facts)
+    if error.type == "ModuleNotFoundError":
+        name = re.search(r"No module named '([^']*)'", message)
+        return "crashed", Finding("module-not-installed", facts | {"name": name[1] if name else message})
+    if error.type == "ImportError" and outcome.importing:
+        return "crashed", Finding("import-fails", facts)
+    if error.type == "MemoryError":
+        return "crashed", Finding("out-of-memory", facts)
+    if re.search("Read-only file system|Permission denied|Operation not permitted", message):
+        return "crashed", Finding("folder-not-writable", facts)
+    for slip in contract.slips:
+        if slip.types and error.type not in slip.types or slip.only_theirs and not error.frames:
+            continue
+        if re.search(slip.pattern, message):
+            return "crashed", Finding(slip.finding, facts)
+    if not error.frames:
+        if error.type == "TypeError" and (called := SIGNATURE.search(message)):
+            own = {name.partition(".")[2] for name in check.calls} | {todo.name for todo in contract.todos}
+            ours = own & set((called[1] or "").split("."))
+            return "failed", Finding("wrong-signature" if ours or not called[1] else "brackets-missing", facts)
+        return "crashed", Finding("answer-odd", facts)
+    return "crashed", Finding("import-raises" if outcome.importing else "raises", facts)
+
+
+def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:
+    status = outcome.status
+    if status is not None and status < 0:
+        try:
+            how = signal.Signals(-status).name
+        except ValueError:
+            how = f"signal {-status}"
+        return Finding("process-killed", facts | {"how": how})
+    return Finding("process-ended", facts | {"how": str(status)})
+
+
+def is_fatal(outcome: Outcome) -> bool:
+    """Whether it cost a child: what ended this way is not tried again."""
+    out_of_memory = outcome.raised is not None and outcome.raised.type == "MemoryError"
+    return outcome.kind in ("timeout", "memory", "output", "died", "protocol") or out_of_memory

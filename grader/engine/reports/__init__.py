@@ -1,0 +1,80 @@
+"""One result, many forms. Each module here turns a Result into text or files and knows nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from grader.engine.printable import one_line
+from grader.engine.reports import github
+from grader.engine.result import BadScore, Result
+from grader.engine.sections import Sections
+from grader.engine.submission.safe_files import write_bytes, write_text
+
+EVIDENCE_BYTES = 64 << 20  # what evidence.npz may unpack to
+NOT_DRAWN = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Score {score}</title>
+<h1>Score {score}</h1><p>The pictures of this report could not be drawn. summary.md says the same in words.</p></html>
+"""
+
+
+def write(result: Result, folder: Path) -> list[Path]:
+    """Write every form into `folder`, each file whole or not at all; returns their paths.
+
+    score.json is the first and report.html the last: what goes wrong while drawing costs no score. The forms of
+    Classroom 50 and Gradescope need more than a result (an environment, a rubric) and are written by their own runners.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    forms: dict[str, Callable[[Result], str]] = {
+        "score.json": Result.dumps,
+        "summary.md": github.step_summary,
+    }
+    written = []
+    for name, form in forms.items():
+        write_text(folder / name, form(result))
+        written.append(folder / name)
+    (folder / "evidence.npz").unlink(missing_ok=True)  # of an earlier run: it would belong to another score
+    if result.evidence:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **result.evidence)  # type: ignore[arg-type]
+        write_bytes(folder / "evidence.npz", buffer.getvalue())
+        written.append(folder / "evidence.npz")
+    write_text(folder / "report.html", page(result))
+    return [*written, folder / "report.html"]
+
+
+def page(result: Result) -> str:
+    """report.html, or a page that says it could not be drawn (a matplotlib that does not start, no disk for fonts)."""
+    try:
+        from grader.engine.reports import html  # loads jinja2, and matplotlib where something is to be drawn
+
+        return html.report(result)
+    except Exception:
+        return NOT_DRAWN.format(score=f"{result.score} of {result.max_score}")
+
+
+def read(folder: Path, sections: Sections) -> Result:
+    """The result that `write` left in `folder`, with its evidence where that is whole. Raises BadScore, OSError."""
+    try:
+        result = Result.from_json(json.loads((folder / "score.json").read_text(encoding="utf-8")), sections)
+    except (ValueError, RecursionError) as error:
+        raise BadScore(one_line(str(error))) from error
+    return replace(result, evidence=evidence(folder / "evidence.npz"))
+
+
+def evidence(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in an evidence.npz; {} when it is missing, damaged or too big. Nothing is unpickled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > EVIDENCE_BYTES:
+                return {}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return {}

@@ -1,0 +1,90 @@
+"""What Gradescope reads: /autograder/results/results.json.
+
+The format is described under "Output format" in Gradescope's autograder documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grader.engine.printable import clean, one_line
+from grader.engine.reports.markdown import code, escape, summary
+from grader.engine.reports.words import STATUS_WORDS
+from grader.engine.result import CheckResult, Result
+
+
+def results_json(result: Result, visibility: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """results.json: one test a check, in report order.
+
+    visibility: [visibility] of rubric.toml, {check id, part or "default": "visible", "hidden", ...}; the score is
+    shown either way.
+    """
+    shown = visibility or {}
+    first = result.next_step
+    hidden = first is not None and seen_by(first, shown) != "visible"
+    results: dict[str, Any] = {
+        "score": result.score,
+        "execution_time": round(result.seconds),
+        "output": f"Score {result.score}/{result.max_score}." if hidden else overview(result),
+        "output_format": "md",
+        "test_output_format": "md",
+        "test_name_format": "text",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": [test(check, number, shown) for number, check in numbered(result)],
+        "extra_data": {
+            "schema": "grader/score/v1",
+            "seed": result.seed,
+            "digest": one_line(str(result.submission.get("digest", "")), 100),
+        },
+    }
+    return results
+
+
+def overview(result: Result) -> str:
+    """The summary up to its table of checks, which Gradescope lists itself."""
+    return summary(result).split("\n## All checks", 1)[0] + "\n"
+
+
+def numbered(result: Result) -> list[tuple[str, CheckResult]]:
+    """(check's number, check): 1.1 is the first check of the first part."""
+    places: dict[str, int] = {}
+    parts = [part["name"] for part in result.parts]
+    numbers = []
+    for check in result.checks:
+        places[check.part] = places.get(check.part, 0) + 1
+        numbers.append((f"{parts.index(check.part) + 1}.{places[check.part]}", check))
+    return numbers
+
+
+def test(check: CheckResult, number: str, visibility: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": one_line(check.title, 200),
+        "name_format": "text",
+        "number": number,
+        "score": check.score,
+        "max_score": check.max_score,
+        "status": "passed" if check.status == "passed" else "failed",
+        "output": output(check),
+        "output_format": "md",
+        "tags": [check.part, f"TODO {check.todo}"],
+        "visibility": seen_by(check, visibility),
+        "extra_data": {"id": check.id, "status": check.status, "finding": one_line(check.finding or "", 100) or None},
+    }
+
+
+def seen_by(check: CheckResult, visibility: Mapping[str, str]) -> str:
+    """Who sees a check: what is said of it, else of its part, else of all."""
+    return visibility.get(check.id) or visibility.get(check.part) or visibility.get("default", "visible")
+
+
+def output(check: CheckResult) -> str:
+    if check.status == "passed":
+        return ""
+    paragraphs = [f"**{STATUS_WORDS[check.status]}** {escape(check.place)}", escape(check.message)]
+    paragraphs += [escape(line) for line in check.hint.splitlines()]
+    if check.frames and check.frames[-1]["line"]:
+        frame = check.frames[-1]
+        paragraphs.append(code(clean(f"{frame['file']}, line {frame['line']}: {frame['text']}")[:400]))
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)

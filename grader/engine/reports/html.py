@@ -1,0 +1,111 @@
+"""report.html: the report a student opens. One file, offline, no scripts; every text in it is escaped.
+
+The page's form stands in report.html.j2; this module gathers what it shows. Below the checks the week puts sections of
+its own.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from grader.engine.printable import clean
+from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step
+from grader.engine.result import CheckResult, Result
+
+HERE = Path(__file__).resolve().parent
+TEXT_LIMIT = 4000  # characters of any one text
+DOCUMENTATION = re.compile(r"https://(?:docs\.)?(?:pytorch|python)\.org/[\w/.#-]*[\w/#-]")
+SYMBOLS = {
+    "passed": "✓",
+    "failed": "→",
+    "todo": "○",
+    "blocked": "–",
+    "timeout": "!",
+    "crashed": "!",
+    "grader_error": "?",
+}
+
+
+def report(result: Result) -> str:
+    """The whole page."""
+    heading, texts = next_step(result)
+    return page().render(
+        result=result,
+        parts=parts(result),
+        heading=heading,
+        texts=texts,
+        headline=headline(result),
+        isolation=isolation_words(result),
+        prints=prints(result),
+        style=Markup(result.sections.style),
+        sections=Markup(result.sections.html(result)),
+    )
+
+
+@cache
+def page() -> jinja2.Template:
+    return environment(HERE).get_template("report.html.j2")
+
+
+def environment(folder: Path) -> jinja2.Environment:
+    """What templates of a page are rendered with: every text escaped, printable and of bounded length."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=fit_to_show,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["linked"] = linked
+    return made
+
+
+def fit_to_show(value: Any) -> Any:
+    """Texts without control characters and of bounded length; jinja escapes them after this."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        text = clean(value[: 2 * TEXT_LIMIT])
+        return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + " ..."
+    return value
+
+
+def linked(text: str) -> Markup:
+    """The text escaped, with links to the documentation it names; other addresses stay text, whoever wrote them."""
+    shown = str(escape(fit_to_show(text)))
+    return Markup(DOCUMENTATION.sub(r'<a href="\g<0>" rel="noreferrer">\g<0></a>', shown))
+
+
+def parts(result: Result) -> list[dict[str, Any]]:
+    """Each part with its checks, and each check with what the page says of it."""
+    told: dict[tuple[Any, ...], str] = {}
+    return [
+        part | {"checks": [shown(check, told) for check in result.checks if check.part == part["name"]]}
+        for part in result.parts
+    ]
+
+
+def shown(check: CheckResult, told: dict[tuple[Any, ...], str]) -> dict[str, Any]:
+    """A check for the page. told: findings shown so far, so that the same words stand there once."""
+    key = (check.finding, check.message, check.hint)
+    same = told.get(key, "") if check.message else ""
+    told.setdefault(key, check.title)
+    return {
+        "check": check,
+        "symbol": SYMBOLS[check.status],
+        "word": STATUS_WORDS[check.status],
+        "place": check.place,
+        "same": same,
+        "hints": [] if same or check.status in ("todo", "blocked") else check.hint.splitlines(),
+        "kind": "good" if check.status == "passed" else "rest" if check.status in ("todo", "blocked") else "attention",
+    }
+
+
+def prints(result: Result) -> str:
+    tail = clean(result.prints[-20_000:]).rstrip().splitlines()[-12:]
+    return "\n".join(line[:300] for line in tail)

@@ -1,0 +1,124 @@
+"""The report a student reads in the terminal: points by part, then the one next step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from grader.engine.check import Check
+from grader.engine.printable import can_print
+from grader.engine.reports.words import headline, next_step, others, part_words
+from grader.engine.result import CheckResult, Result
+
+SYMBOLS = {
+    "passed": "✓",
+    "failed": "✗",
+    "todo": "·",
+    "blocked": "–",
+    "timeout": "!",
+    "crashed": "!",
+    "grader_error": "?",
+}
+ASCII = {"passed": "+", "failed": "x", "todo": ".", "blocked": "-", "timeout": "!", "crashed": "!", "grader_error": "?"}
+STYLES = {"passed": "green", "failed": "yellow", "timeout": "yellow", "crashed": "yellow", "grader_error": "magenta"}
+WIDTH = 96
+
+
+def console() -> Console:
+    """Writes to the real standard output, in colour only where that is a terminal."""
+    made = Console(highlight=False, soft_wrap=False)
+    if not made.is_terminal or made.width > WIDTH:
+        made = Console(highlight=False, width=min(made.width, WIDTH) if made.is_terminal else WIDTH)
+    return made
+
+
+def report(result: Result, all_hints: bool = False) -> RenderableType:
+    """The whole report."""
+    symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
+    blocks: list[RenderableType] = [Text("")]
+    longest = max((len(check.title) for check in result.checks), default=0)
+    for part in result.parts:
+        checks = [check for check in result.checks if check.part == part["name"]]
+        blocks.append(part_block(part, checks, symbols, longest))
+    total = Text()
+    total.append(f"Score {result.score}/{result.max_score}", style="bold")
+    if words := headline(result):
+        total.append(f"   {words}")
+    names = [p["name"] for p in result.parts]
+    if result.max_score != 100:
+        total.append(f"   (only {', '.join(names)})")
+    blocks += [Text(""), total, Text("")]
+    blocks += step_block(result)
+    if result.prints.strip():
+        blocks += prints_block(result.prints)
+    rest = others(result)
+    if all_hints:
+        for check in rest:
+            blocks += [Text(check.place, style="bold"), *paragraphs([check.message, *check.hint.splitlines()])]
+    elif rest:
+        more = "1 more finding" if len(rest) == 1 else f"{len(rest)} more findings"
+        blocks += [Text(f"{more} after this one: --all-hints shows everything.", style="dim"), Text("")]
+    return Group(*blocks)
+
+
+def part_block(
+    part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int
+) -> RenderableType:
+    head = Text()
+    head.append(f"{str(part['name']).capitalize():<10}", style="bold")
+    head.append(f"{part['score']:>3}/{part['max_score']}")
+    words = part_words(checks)
+    if words:
+        head.append(f"   {words}", style="dim")
+        return head
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(min_width=min(longest, WIDTH - 16))
+    table.add_column(justify="right", no_wrap=True)
+    for check in checks:
+        style = STYLES.get(check.status, "dim")
+        table.add_row(
+            Text(symbols[check.status], style=style), Text(check.title, style=style), f"{check.score}/{check.max_score}"
+        )
+    return Group(head, Padding(table, (0, 0, 0, 3)))
+
+
+def step_block(result: Result) -> list[RenderableType]:
+    heading, texts = next_step(result)
+    if not heading:
+        whole = result.max_score == 100
+        praise = "Everything passes. Well done!" if whole else "Everything here passes; `pytest grader/` runs the rest."
+        more = [result.sections.passed] if whole else []
+        return [Text(praise, style="bold green"), *paragraphs(more)]
+    return [Text(heading, style="bold"), *paragraphs(texts)]
+
+
+def paragraphs(texts: Sequence[str]) -> list[RenderableType]:
+    return [*(Padding(Text(text), (0, 0, 0, 2)) for text in texts if text), Text("")]
+
+
+def prints_block(prints: str) -> list[RenderableType]:
+    lines = prints.rstrip().splitlines()[-8:]
+    return [
+        Text("Your code printed:", style="dim"),
+        *(Text(f"  | {line[:200]}", style="dim") for line in lines),
+        Text(""),
+    ]
+
+
+def progress(checks: Sequence[Check], done: Mapping[str, CheckResult], long: str, going_on: str) -> RenderableType:
+    """The transient picture while a run is going on: one line per part. going_on: what the part `long` is doing."""
+    table = Table.grid(padding=(0, 2))
+    for part in dict.fromkeys(check.part for check in checks):
+        own = [check for check in checks if check.part == part]
+        finished = [done[check.id] for check in own if check.id in done]
+        points = f"{sum(c.score for c in finished):>3}"
+        state = f"{len(finished)} of {len(own)} checked"
+        if part == long and not finished:
+            state = going_on
+        table.add_row(Text(part.capitalize(), style="bold"), points, Text(state, style="dim"))
+    return table

@@ -1,0 +1,75 @@
+"""Sentences that several reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from grader.engine.result import CheckResult, Result
+from grader.engine.worker.tiers import missing
+
+NEEDS_ATTENTION = ("failed", "crashed", "timeout", "grader_error")
+STATUS_WORDS = {
+    "passed": "passed",
+    "failed": "not yet",
+    "todo": "to do",
+    "blocked": "waits",
+    "timeout": "too slow",
+    "crashed": "stopped",
+    "grader_error": "grader's fault",
+}
+
+
+def part_words(checks: Sequence[CheckResult]) -> str:
+    """A whole part in a few words, or "" when its checks differ and are better listed."""
+    statuses = {check.status for check in checks}
+    if statuses == {"passed"}:
+        return f"all {len(checks)} checks pass" if len(checks) > 1 else "passed"
+    if statuses == {"blocked"} and not any("until TODO" in check.message for check in checks):
+        return "waits for the next step below"
+    if statuses <= {"todo", "blocked"}:
+        todos = sorted({check.todo for check in checks})
+        return "to do: TODO " + ", ".join(map(str, todos))
+    return ""
+
+
+def headline(result: Result) -> str:
+    """What the week says beside the score, "" for nothing."""
+    return result.sections.headline(result.recorded)
+
+
+def isolation_words(result: Result) -> str:
+    """The tier of isolation, and in practice mode what the graded code was not kept from."""
+    if result.grader.get("isolation") == "confined":
+        return "confined"
+    open_to_it = [name for name in missing(result.grader.get("measures") or []) if not name.startswith("no ")]
+    return f"practice (the graded code was not kept from: {', '.join(open_to_it)})" if open_to_it else "practice"
+
+
+def next_step(result: Result) -> tuple[str, list[str]]:
+    """The heading and the paragraphs of the one thing to do next; ("", []) when there is none."""
+    check = result.next_step
+    broken = next((c for c in result.checks if c.status == "grader_error"), None)
+    if broken is not None and check is None:
+        return "The grader has a problem, so this score is not final", [broken.message, *broken.hint.splitlines()]
+    if check is None:
+        return "", []
+    if result.untouched:
+        return "Everything is still to do, and that is how it starts", [
+            f"Begin with {check.place}. Its docstring says what it takes and what it gives back.",
+            "Run the grader as often as you like: it shows one next step at a time.",
+        ]
+    if check.status == "todo":
+        return f"Next step: {check.place}", ["It is waiting for you; its docstring says what it takes and gives back."]
+    return f"Next step: {check.place}", [check.message, *check.hint.splitlines()]
+
+
+def others(result: Result) -> list[CheckResult]:
+    """What else needs attention beside the next step, each finding once."""
+    first = result.next_step
+    seen = {first.finding} if first else set()
+    rest = []
+    for check in result.checks:
+        if check.status in NEEDS_ATTENTION and check is not first and check.finding not in seen:
+            seen.add(check.finding)
+            rest.append(check)
+    return rest

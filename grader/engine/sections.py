@@ -1,0 +1,72 @@
+"""What a week adds to the reports: its own entries in score.json, and what is said and drawn of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from grader.engine.result import Result
+
+Recorded = Mapping[str, Any]  # what checks left with student.record(name=...), by name
+
+
+class Sections(Protocol):
+    """schema: {key of score.json: its JSON Schema}; such a key is null where nothing was recorded.
+
+    style: CSS for `html`. passed: what to do when everything passes, "" for nothing.
+    """
+
+    @property
+    def schema(self) -> Mapping[str, Any]: ...
+
+    @property
+    def style(self) -> str: ...
+
+    @property
+    def passed(self) -> str: ...
+
+    def read(self, raw: Mapping[str, Any]) -> Recorded:
+        """The week's entries of a score.json from anywhere. Raises BadScore."""
+
+    def headline(self, recorded: Recorded) -> str:
+        """Half a line beside the score, "" for nothing."""
+
+    def text(self, recorded: Recorded) -> list[tuple[str, str]]:
+        """(heading, plain lines) for reports in words."""
+
+    def html(self, result: Result) -> str:
+        """Sections of report.html below the checks, escaped."""
+
+
+class NoSections:
+    """A week that adds nothing."""
+
+    schema: Mapping[str, Any] = {}
+    style = ""
+    passed = ""
+
+    def read(self, raw: Mapping[str, Any]) -> Recorded:
+        return {}
+
+    def headline(self, recorded: Recorded) -> str:
+        return ""
+
+    def text(self, recorded: Recorded) -> list[tuple[str, str]]:
+        return []
+
+    def html(self, result: Result) -> str:
+        return ""
+
+
+NO_SECTIONS = NoSections()
+
+
+def strict(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON Schema of an object with these properties and no others."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(required),
+        "properties": required | (optional or {}),
+    }

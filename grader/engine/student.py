@@ -1,0 +1,94 @@
+"""What a check is handed: a way to ask probes, to draw inputs, and to leave evidence for the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grader.engine.asking import Asking
+from grader.engine.check import Check
+from grader.engine.endings import NotSeen, ProtocolBroken
+from grader.engine.rubric import Rubric
+from grader.engine.worker.raised import Raised
+from grader.engine.worker.trusted.job import Outcome
+
+
+class Answer(dict[str, Any]):
+    """What a probe returned. Asking for a value that raised instead ends the check as `crashed`."""
+
+    def __init__(self, outcome: Outcome):
+        super().__init__(outcome.values)
+        self._outcome = outcome
+
+    def __missing__(self, name: str) -> Any:
+        raise ProtocolBroken(f"the answer lacks {name}")
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, Raised):
+            raise NotSeen(Outcome("raised", {"error": value}, prints=self._outcome.prints))
+        return value
+
+    def raised(self, name: str) -> Raised | None:
+        """The exception that stands in the place of a value, or None."""
+        value = self.get(name)
+        return value if isinstance(value, Raised) else None
+
+
+@dataclass
+class Notes:
+    """What the checks of one run leave for each other and for the reports.
+
+    memory: inputs and readings that several checks share; recorded: what goes into score.json, by name
+    evidence: arrays for pictures; prints: {check id: what student code printed while it was observed}
+    """
+
+    memory: dict[str, Any] = field(default_factory=dict)
+    recorded: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, np.ndarray] = field(default_factory=dict)
+    prints: dict[str, str] = field(default_factory=dict)
+
+
+class Student:
+    """A submission as one check sees it."""
+
+    def __init__(self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, seed: int):
+        self._check, self._asking, self._notes = check, asking, notes
+        self.rubric, self.seed = rubric, seed
+        self.answered = False
+
+    def observe(self, probe: str, **arguments: Any) -> Answer:
+        """Run a probe beside the student's code, or take its earlier answer to the same question."""
+        outcome = self._asking.observe(self._check, probe, arguments)
+        self._notes.prints[self._check.id] = outcome.prints
+        if outcome.kind != "answer":
+            raise NotSeen(outcome)
+        self.answered = True
+        return Answer(outcome)
+
+    def begin(self, probe: str, **arguments: Any) -> None:
+        """Ask now and do not wait: `observe` with the same arguments takes the answer later."""
+        self._asking.begin(self._check, probe, arguments)
+
+    def rng(self, name: str) -> np.random.Generator:
+        """Random numbers of this run; the same name gives the same numbers."""
+        return np.random.default_rng([self.seed, 2, *name.encode()])
+
+    def folder(self, name: str) -> Path:
+        """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""
+        return self._asking.folder / name
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once a run: for inputs and readings that several checks share."""
+        if name not in self._notes.memory:
+            self._notes.memory[name] = make()
+        return self._notes.memory[name]
+
+    def record(self, evidence: Mapping[str, np.ndarray] | None = None, **found: Any) -> None:
+        """Leave something for the reports: entries of score.json by name, and arrays for pictures."""
+        self._notes.recorded.update(found)
+        self._notes.evidence.update(evidence or {})

@@ -1,0 +1,141 @@
+"""MANIFEST.sha256: which files a release made, and how a student's copy of the grader differs from the course's own.
+
+A copy that differs is not used for a score of record, so this is information for the reader, not a verdict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from grader.engine.submission.safe_files import read_regular
+
+NAME = "MANIFEST.sha256"
+TEACHER_ROOMS = ("authoring", "corpus", "classroom")  # folders of grader/ that no student gets
+GUARDED = ("grader/", ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
+LARGEST = 1_000_000  # bytes; no file of the grader comes near it
+MOST_FILES = 5_000
+NAMES_SHOWN = 6
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 as 64 hex digits. Line ends of text do not count: a checkout on Windows may turn them."""
+    return hashlib.sha256(content if b"\0" in content else content.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def dumps(hashes: Mapping[str, str], work: Collection[str] = ()) -> str:
+    """The form that `sha256sum --check` reads: "<hash>  <path>" a line, sorted.
+
+    work: paths that a student is meant to change; they stand in comments, which sha256sum skips.
+    """
+    fixed = "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes) if path not in work)
+    return fixed + "".join(f"# {hashes[path]}  {path}\n" for path in sorted(hashes) if path in work)
+
+
+def loads(text: str) -> dict[str, str]:
+    """{path: hash} of all lines. Lines of another form, and paths that lead out of the folder, are left out."""
+    found = {}
+    for line in text.splitlines():
+        value, _, path = line.removeprefix("# ").partition("  ")
+        parts = PurePosixPath(path).parts
+        if len(value) == 64 and parts and ".." not in parts and not PurePosixPath(path).is_absolute():
+            found[path] = value
+    return found
+
+
+def grader_files(root: Path) -> list[str]:
+    """The files of grader/ that a student gets, as sorted paths with forward slashes."""
+    found = []
+    for path in sorted((root / "grader").rglob("*")):
+        inner = path.relative_to(root / "grader").parts
+        if not path.is_file() or inner[0] in TEACHER_ROOMS:
+            continue
+        if any(part == "__pycache__" or part.startswith(".") for part in inner) or path.suffix == ".pyc":
+            continue
+        found.append(path.relative_to(root).as_posix())
+    return found
+
+
+def trusted(root: Path) -> dict[str, str]:
+    """{path: hash} of what a student's copy should hold: the release's manifest, or this repository's own files."""
+    manifest = root / NAME
+    if manifest.is_file():
+        hashes = loads(manifest.read_text(encoding="utf-8", errors="replace"))
+        return {path: value for path, value in hashes.items() if path.startswith(GUARDED)}
+    return {path: digest((root / path).read_bytes()) for path in grader_files(root)}
+
+
+def notes(submitted: Path, root: Path) -> list[str]:
+    """What a report says about the copy of the grader beside a submission; [] where there is nothing to say.
+
+    submitted: the folder or file that was handed in; a copy is looked for in it and in the folder above it.
+    """
+    for folder in (submitted, submitted.parent):
+        copy = folder / "grader"
+        if not copy.is_symlink() and not any(os.path.lexists(copy / name) for name in ("rubric.toml", "plugin.py")):
+            continue  # no copy of ours
+        if folder.resolve() == root.resolve():
+            return []  # it is the copy that is running
+        parts = [f"{word} {listed(paths)}" for word, paths in differences(folder, trusted(root)).items() if paths]
+        if not parts:
+            return []
+        return [
+            f"The grader in this repository is not the course's copy ({'; '.join(parts)}). "
+            "It was not used: the course's own copy gave this score."
+        ]
+    return []
+
+
+def listed(paths: list[str]) -> str:
+    more = len(paths) - NAMES_SHOWN
+    return ", ".join(paths[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def differences(folder: Path, hashes: Mapping[str, str]) -> dict[str, list[str]]:
+    """{"changed": paths, "added": ..., "missing": ..., "a link instead of a file": ...} against {path: hash}."""
+    places = {prefix.rstrip("/") for prefix in GUARDED if any(path.startswith(prefix) for path in hashes)}
+    files, links = walk(folder, sorted(places))
+    changed = []
+    for path in sorted(files & set(hashes)):
+        content, problem = read_regular(folder / path, LARGEST)
+        if (problem and problem != "file-empty") or digest(content) != hashes[path]:
+            changed.append(path)
+    under_link = tuple(f"{link}/" for link in links)
+    missing = [p for p in sorted(set(hashes) - files - set(links)) if not (under_link and p.startswith(under_link))]
+    return {
+        "changed": changed,
+        "added": sorted(files - set(hashes)),
+        "missing": missing,
+        "a link instead of a file:": sorted(links),
+    }
+
+
+def walk(folder: Path, places: list[str]) -> tuple[set[str], list[str]]:
+    """(files, links) at or below the named places, as paths with forward slashes. No link is followed."""
+    files: set[str] = set()
+    links: list[str] = []
+    waiting = [folder / place for place in places if os.path.lexists(folder / place)]
+    while waiting and len(files) < MOST_FILES:
+        path = waiting.pop()
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            links.append(name)
+        elif path.is_dir():
+            waiting += [inner for inner in path.iterdir() if inner.name != "__pycache__"]
+        elif path.suffix != ".pyc":
+            files.add(name)
+    return files, links
+
+
+@cache
+def grader_digest(folder: Path) -> str:
+    """SHA-256 over the grader's own files in `folder`: which grader gave this score."""
+    total = hashlib.sha256()
+    ours = (p for p in folder.rglob("*") if p.suffix in (".py", ".toml", ".json", ".j2"))
+    for path in sorted(p for p in ours if p.relative_to(folder).parts[0] not in TEACHER_ROOMS):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return "sha256:" + total.hexdigest()

@@ -1,0 +1,150 @@
+"""What was handed in: the allowed files of a folder, or the tagged cells of a notebook, as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grader.engine.contract import Contract
+from grader.engine.submission import manifest, read_notebook
+from grader.engine.submission.safe_files import read_regular
+
+NOTEBOOK_BYTES = 20_000_000
+STUB = re.compile(rb'raise NotImplementedError\("TODO (\d+)')
+
+# Names that would steer Python or pytest if anything took them up. Nothing does; the report mentions them.
+IGNORED = ("conftest.py", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "sitecustomize.py",
+           "usercustomize.py", "pytest.py", "numpy.py")  # fmt: skip
+
+
+class NoSubmission(ValueError):
+    """The path holds no submission; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The submitted files as bytes, and what was odd about them.
+
+    problems: {file name: finding id} for files that cannot be taken at all ("file-missing", "file-too-big", ...)
+    notes: sentences for the report
+    """
+
+    name: str
+    path: Path
+    contract: Contract
+    files: dict[str, bytes]
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether the files were put together from cells, so that their line numbers mean nothing to anybody."""
+        return self.path.suffix == ".ipynb"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names and contents: the same work has the same digest wherever it lies."""
+        total = hashlib.sha256()
+        for name in self.contract.files:
+            content = self.files.get(name)
+            total.update(f"{name}:{-1 if content is None else len(content)}:".encode())
+            total.update(content or b"")
+        return "sha256:" + total.hexdigest()
+
+    def stage(self, folder: Path) -> None:
+        """Write the files where the worker imports them from."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+
+
+def read(path: Path, contract: Contract, limit: int, name: str | None = None) -> Submission:
+    """The submission at `path`: a folder, a folder that holds the assignment's folder, or a notebook.
+
+    limit: bytes a file may have. Raises NoSubmission when there is nothing of that kind.
+    """
+    if path.suffix == ".ipynb" and not path.is_dir():
+        return from_notebook(path, contract, limit, name)
+    if not path.exists():
+        raise NoSubmission(f"There is no folder {path}.")
+    if not path.is_dir():
+        raise NoSubmission(f"{path} is neither a folder with {contract.listed_files} nor a notebook.")
+    notes = []
+    folder = path
+    inner = path / contract.work
+    if not any((path / file).exists() for file in contract.files) and any(
+        (inner / file).exists() for file in contract.files
+    ):
+        folder = inner
+        notes.append(f"The files were taken from the folder {contract.work}/ in it.")
+    names = ", ".join(contract.files)
+    files_begun = begun(contract, b"".join(read_regular(folder / file, NOTEBOOK_BYTES)[0] for file in contract.files))
+    answered = answered_notebook(folder, contract)
+    if answered is not None and not files_begun:
+        try:
+            return from_notebook(answered, contract, limit, name or path.resolve().name)
+        except NoSubmission as error:
+            notes.append(str(error))
+    elif answered is not None:
+        notes.append(
+            f"{answered.name} has answers too, but the files {names} have some and were graded; "
+            f"--submission={path / answered.relative_to(path)} grades the notebook."
+        )
+    files, problems = {}, {}
+    for file in contract.files:
+        content, problem = read_regular(folder / file, limit)
+        if problem:
+            problems[file] = problem
+        else:
+            files[file] = content
+    places = {folder, path}
+    odd = (*IGNORED, *contract.steering)
+    ignored = sorted(n for n in odd if any(os.path.lexists(place / n) for place in places))
+    if ignored:
+        notes.append(f"Not used: {', '.join(ignored)} (only {names} are graded).")
+    notes += manifest.notes(path, contract.root)
+    return Submission(name or path.resolve().name, path, contract, files, problems, tuple(notes))
+
+
+def answered_notebook(folder: Path, contract: Contract) -> Path | None:
+    """The assignment's notebook in a folder, if somebody has begun to solve it."""
+    for path in sorted(folder.glob("*.ipynb")):
+        content, problem = read_regular(path, NOTEBOOK_BYTES)
+        # in the notebook's JSON the quotes are escaped; without a tagged cell it is a notebook of the student's own
+        tagged = any(f'"{file}"'.encode() in content for file in contract.files)
+        if not problem and tagged and begun(contract, content.replace(b'\\"', b'"')):
+            return path
+    return None
+
+
+def begun(contract: Contract, content: bytes) -> bool:
+    """Whether some stub is gone. Without any content there is nothing that could have been begun."""
+    return bool(content) and len(set(STUB.findall(content))) < len(contract.todos)
+
+
+def from_notebook(path: Path, contract: Contract, limit: int, name: str | None = None) -> Submission:
+    """The cells tagged with the name of a file, in order, each kind one file."""
+    content, problem = read_regular(path, NOTEBOOK_BYTES)
+    if problem == "file-missing":
+        raise NoSubmission(f"There is no notebook {path}.")
+    if problem:
+        raise NoSubmission(f"{path} cannot be read as a notebook ({problem}).")
+    try:
+        texts = read_notebook.files_in(content, tuple(contract.files))
+    except read_notebook.NotANotebook as error:
+        raise NoSubmission(
+            f"{path} is not a readable notebook ({error}); save it again from Jupyter or Colab."
+        ) from error
+    files, problems = {}, {}
+    for file in contract.files:
+        if file not in texts:
+            problems[file] = "file-missing"
+        elif len(texts[file].encode("utf-8", "replace")) > limit:
+            problems[file] = "file-too-big"
+        else:
+            files[file] = texts[file].encode("utf-8", "replace")
+    notes = (f"Graded: the exercise cells of {path.name}.", *manifest.notes(path.parent, contract.root))
+    return Submission(name or path.stem, path, contract, files, problems, notes)

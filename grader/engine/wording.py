@@ -1,0 +1,83 @@
+"""From a finding to what students read of a check, and the last look over all checks of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from grader.engine.check import Check, Finding
+from grader.engine.contract import Contract
+from grader.engine.printable import clean
+from grader.engine.result import CheckResult, Status
+from grader.engine.rubric import Hint
+
+
+def check_result(
+    contract: Contract,
+    check: Check,
+    points: int,
+    status: Status,
+    finding: Finding | None,
+    hints: Mapping[str, Hint],
+    seconds: float,
+    frames: tuple[dict[str, Any], ...] = (),
+) -> CheckResult:
+    """A check's result in words: the finding's hint filled with its facts, and the points that it leaves."""
+    score = points if status == "passed" else 0
+    message = hint = ""
+    if finding is not None:
+        score = score or int(round(points * finding.share))
+        text = hints.get(finding.id)
+        if text is not None:
+            message = f"{text.filled('title', finding.facts)}. {text.filled('seen', finding.facts)}"
+            cause, look, question = (text.filled(field, finding.facts) for field in ("cause", "look", "question"))
+            hint = f"{cause}\nLook here: {look}\n{question}"
+        else:
+            message = f"{finding.id}: {dict(finding.facts)}"
+    return CheckResult(
+        id=check.id,
+        title=check.title,
+        part=check.part,
+        todo=todo_of(check, finding),
+        place=place(contract, todo_of(check, finding), frames),
+        status=status,
+        score=score,
+        max_score=points,
+        finding=finding.id if finding is not None else None,
+        message=clean(message),
+        hint=clean(hint),
+        seconds=round(seconds, 3),
+        frames=frames,
+    )
+
+
+def todo_of(check: Check, finding: Finding | None) -> int:
+    """Where the fault is: what the finding says, else the check's own TODO."""
+    return finding.todo if finding is not None and finding.todo is not None else check.todo
+
+
+def place(contract: Contract, number: int, frames: tuple[Mapping[str, Any], ...]) -> str:
+    """Where a TODO stands: "TODO 4, forward in model.py". What fails on import belongs to no TODO."""
+    outside = [frame for frame in frames if frame["function"] in ("", "<module>")]
+    if outside and outside[0] is frames[0]:
+        return f"{outside[-1]['file']}, which cannot be imported"
+    todo = contract.todo.get(number)
+    return f"TODO {number}, {todo.name} in {todo.file}" if todo else f"TODO {number}"
+
+
+def as_an_invitation(checks: list[CheckResult]) -> list[CheckResult]:
+    """While nothing is solved, what waits for another TODO is simply still to do."""
+    if any(c.status not in ("todo", "blocked") for c in checks):
+        return checks
+    return [replace(c, status="todo") for c in checks]
+
+
+def point_to_cause(checks: list[CheckResult], consequence: str) -> list[CheckResult]:
+    """The check `consequence` only follows from the others: where a fault was named before it, the message says so."""
+    causes = [c for c in checks if c.id != consequence and c.status in ("failed", "crashed", "timeout")]
+    if not causes:
+        return checks
+    cause = causes[0].message.split(". ")[0]
+    note = f" The likely cause was named above: {cause}."
+    return [replace(c, message=c.message + note) if c.id == consequence and c.status == "failed" else c for c in checks]

@@ -1,0 +1,62 @@
+"""What a probe is: a function that calls student code and returns plain numbers and arrays.
+
+    @probe("model")                                   # imports the student's model.py
+    def scores(student, batch_sizes, seed): ...       # -> {"name": scalar | ndarray | Raised}
+
+`student.model` is the imported module; `student.function("model", "DigitClassifier")` fetches a name or raises
+MissingName. Exceptions that leave a probe are reported as the student's (only frames in the student's files are
+kept); wrap a call in `attempt` when the check wants to look at the exception itself. Nothing of this is trusted: it
+runs beside student code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from grader.engine.worker.beside_student.describe import describe
+from grader.engine.worker.raised import Raised
+
+
+class MissingName(Exception):
+    """The student's file does not define a name of the contract."""
+
+    def __init__(self, module: str, name: str, found: list[str]):
+        super().__init__(f"{module}.py defines no {name}")
+        self.module, self.name, self.found = module, name, found
+
+
+def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Raised | None]:
+    """Call student code; return (value, None) or (None, what it raised).
+
+    An untouched TODO (NotImplementedError("TODO 4: ...")) and MissingName pass through: they are no diagnosis.
+    """
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as error:  # SystemExit too: exit() in a function is a finding, not an end
+        if isinstance(error, (MissingName, MemoryError)) or untouched(error):
+            raise
+        return None, describe(error)
+
+
+def untouched(error: BaseException) -> int | None:
+    """The number of the TODO whose stub raised this, or None."""
+    if not isinstance(error, NotImplementedError):
+        return None
+    number = re.match(r"TODO (\d+)", str(error))
+    return int(number[1]) if number else None
+
+
+def probe(*modules: str, full: bool = True) -> Callable[..., Any]:
+    """Declare a probe. `modules`: the student files it imports, the one it is about first.
+
+    full=False: it needs nothing but what the light worker has imported, which is ready seconds earlier.
+    """
+
+    def declare(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        function.modules = modules  # type: ignore[attr-defined]
+        function.full = full  # type: ignore[attr-defined]
+        return function
+
+    return declare

@@ -1,0 +1,156 @@
+"""Handling a student's network without an optimizer: run it, take a few steps by hand, look for stray weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from grader.engine.worker.beside_student.probing import attempt
+
+STEP = 0.3  # length of one reference step, whatever the size of the gradient
+MODULE_FIELDS = set(vars(nn.Module()))
+SEED = torch.manual_seed
+
+
+def build(student: Any) -> Any:
+    return student.function("model", "DigitClassifier")()
+
+
+def answer(body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `body` observes, or what it raised: the check wants to name the exception itself."""
+    seen, raised = attempt(body)
+    return {"raised": raised} if raised is not None else seen | {"raised": None}
+
+
+def run(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
+    """The scores as a matrix with one row an image, or None when what comes back holds no such thing."""
+    if seed is not None:
+        SEED(seed)
+    out = model(images.clone())  # some networks change what they are given
+    if isinstance(out, (tuple, list)):
+        out = next((item for item in out if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
+    if not isinstance(out, torch.Tensor) or not out.dtype.is_floating_point or not out.ndim:
+        return None
+    if out.shape[0] != len(images) and out.ndim == 2 and out.shape[1] == len(images):
+        out = out.t()  # the wrong way round is the business of one check alone
+    if out.shape[0] != len(images) or out.numel() < 2 * len(images) and len(images) > 1:
+        return None
+    return out.reshape(len(images), -1)
+
+
+def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
+    """Gradients of the cross-entropy, one for each parameter; None when the scores are attached to nothing."""
+    matrix = run(model, images)
+    parameters = list(model.parameters())
+    trainable = [p for p in parameters if p.requires_grad]
+    if matrix is None or not matrix.requires_grad or not trainable:
+        return None
+    loss = F.cross_entropy(matrix, labels % matrix.shape[1])
+    found = dict(zip(map(id, trainable), torch.autograd.grad(loss, trainable, allow_unused=True)))
+    return [found.get(id(p)) for p in parameters]
+
+
+def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
+    """A few plain gradient steps of fixed length."""
+    for _ in range(steps):
+        found = gradients(model, images, labels)
+        length = math.sqrt(sum(float(g.square().sum()) for g in found or [] if g is not None))
+        if found is None or not 0 < length < math.inf:
+            return
+        with torch.no_grad():
+            for p, g in zip(model.parameters(), found):
+                if g is not None:
+                    p -= STEP * g / length
+
+
+def grow(model: Any, factor: float) -> None:
+    """Make all weights larger; biases stay. A single number is a learnt temperature and grows too."""
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim >= 2 or p.numel() == 1:
+                p.mul_(factor)
+
+
+def array(tensor: torch.Tensor) -> Any:
+    plain = torch.Tensor.detach(tensor).to("cpu")
+    return plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy().copy()
+
+
+@contextmanager
+def unseeded() -> Iterator[None]:
+    """Let a seed written into __init__ have no effect, so that two networks differ."""
+
+    def ignore(seed: int) -> torch.Generator:
+        return torch.default_generator
+
+    torch.manual_seed = ignore
+    try:
+        yield
+    finally:
+        torch.manual_seed = SEED
+
+
+def leaves(out: torch.Tensor) -> list[torch.Tensor]:
+    """The trainable tensors the scores were computed from, found by walking the graph of gradients."""
+    todo, done, found = [out.grad_fn], set(), {}
+    while todo:
+        node = todo.pop()
+        if node is None or node in done:
+            continue
+        done.add(node)
+        if hasattr(node, "variable"):
+            found[id(node.variable)] = node.variable
+        todo += [following for following, _ in node.next_functions]
+    return list(found.values())
+
+
+def created_in_forward(model: nn.Module, images: torch.Tensor) -> list[str]:
+    """Kinds of layers with weights that come into being while images pass through."""
+    created: list[str] = []
+    register = nn.Module.register_parameter
+
+    def spy(self: nn.Module, name: str, param: Any) -> None:
+        if param is not None:
+            created.append(type(self).__name__)
+        register(self, name, param)
+
+    nn.Module.register_parameter = spy  # type: ignore[method-assign]
+    try:
+        run(model, images)
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+    return sorted(set(created))
+
+
+def hiding_places(student: Any, model: nn.Module) -> dict[str, Any]:
+    """Where weights may stand that PyTorch does not find: this names a fault, it proves none."""
+    known = {id(t) for t in (*model.parameters(), *model.buffers())}
+    places: dict[str, list[str]] = {"containers": [], "tensors": [], "on_class": [], "outside": [], "hidden": []}
+    for part in model.modules():
+        for name, value in vars(part).items():
+            if name in MODULE_FIELDS or not strays(value, known):
+                continue
+            kind = "tensors" if isinstance(value, torch.Tensor) else "containers"
+            places["hidden" if isinstance(value, nn.Module) else kind].append(f"self.{name} ({type(value).__name__})")
+        for owner in type(part).__mro__:
+            if not owner.__module__.startswith(("torch.", "builtins")):
+                places["on_class"] += [n for n, value in vars(owner).items() if strays(value, known)]
+    places["outside"] = [n for n, value in vars(student.model).items() if strays(value, known)]
+    return places
+
+
+def strays(value: Any, known: set[int]) -> bool:
+    """Whether there are weights in this value that are not among the known ones."""
+    if isinstance(value, nn.Module):
+        return any(id(p) not in known for p in value.parameters())
+    if isinstance(value, torch.Tensor):
+        return value.dtype.is_floating_point and value.numel() > 1 and id(value) not in known
+    if isinstance(value, (list, tuple, set, dict)):
+        return any(strays(item, known) for item in (value.values() if isinstance(value, dict) else value))
+    return False

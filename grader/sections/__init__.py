@@ -1,0 +1,41 @@
+"""What this week adds to the reports: curves, accuracy, confusion matrix, mistakes, first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grader.engine.result import Result
+from grader.engine.sections import Recorded
+from grader.sections import recorded, texts
+
+
+class DigitSections:
+    """The week's answers to what a report asks: see grader.engine.sections.Sections."""
+
+    schema: Mapping[str, Any] = recorded.SCHEMA
+    passed = (
+        "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
+        "Then hand in: commit and push."
+    )
+
+    @property
+    def style(self) -> str:
+        from grader.sections import page  # loads jinja2
+
+        return page.style()
+
+    def read(self, raw: Mapping[str, Any]) -> Recorded:
+        return recorded.read(raw)
+
+    def headline(self, recorded: Recorded) -> str:
+        return texts.accuracy_words(recorded)
+
+    def text(self, recorded: Recorded) -> list[tuple[str, str]]:
+        curves = texts.curve_lines(recorded)
+        return [("Learning, epoch by epoch", "\n".join(curves))] if curves else []
+
+    def html(self, result: Result) -> str:
+        from grader.sections import page
+
+        return page.sections(result)

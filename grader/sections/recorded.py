@@ -1,0 +1,76 @@
+"""This week's entries of score.json, training, accuracy and confusion: their form, and how they are read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grader.engine.result import BadScore, is_number
+from grader.engine.sections import strict
+
+NUMBERS = {"type": "array", "items": {"type": "number"}}
+FRACTION = {"type": "number", "minimum": 0, "maximum": 1}
+COUNTS = {"type": "array", "minItems": 10, "maxItems": 10, "items": {"type": "integer", "minimum": 0}}
+CURVES = ("train_loss", "val_loss", "val_accuracy")
+TIER = strict({"at": {"type": "number"}, "points": {"type": "integer"}})
+
+
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+SCHEMA: Mapping[str, Any] = {
+    "training": or_null(strict(dict.fromkeys(CURVES, NUMBERS))),
+    "accuracy": or_null(
+        strict(
+            {
+                "test": FRACTION | {"description": "fraction of the run's test digits classified correctly"},
+                "floor": FRACTION | {"description": "accuracy that earns all points"},
+                "tiers": {"type": "array", "items": TIER},
+            }
+        )
+    ),
+    "confusion": or_null(COUNTS | {"items": COUNTS, "description": "rows: true digit, columns: predicted digit"}),
+}
+
+
+def read(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The three entries of a score.json from anywhere. Raises BadScore."""
+    return {
+        "training": curves_from_json(raw.get("training")),
+        "accuracy": accuracy_from_json(raw.get("accuracy")),
+        "confusion": confusion_from_json(raw.get("confusion")),
+    }
+
+
+def curves_from_json(raw: Any) -> Mapping[str, list[float]] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != set(CURVES):
+        raise BadScore("training in score.json is of the wrong kind")
+    if not all(isinstance(values, list) and all(map(is_number, values)) for values in raw.values()):
+        raise BadScore("training in score.json holds something else than numbers")
+    return raw
+
+
+def accuracy_from_json(raw: Any) -> Mapping[str, Any] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, dict) or set(raw) != {"test", "floor", "tiers"} or not isinstance(raw["tiers"], list):
+        raise BadScore("accuracy in score.json is of the wrong kind")
+    for tier in raw["tiers"]:
+        if not isinstance(tier, dict) or set(tier) != {"at", "points"} or not all(map(is_number, tier.values())):
+            raise BadScore("a tier in score.json is of the wrong kind")
+    if not all(is_number(raw[key]) and 0 <= raw[key] <= 1 for key in ("test", "floor")):
+        raise BadScore("accuracy in score.json is out of range")
+    return raw
+
+
+def confusion_from_json(raw: Any) -> list[list[int]] | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or len(raw) != 10 or not all(isinstance(row, list) and len(row) == 10 for row in raw):
+        raise BadScore("confusion in score.json is not 10 by 10")
+    if not all(type(count) is int and count >= 0 for row in raw for count in row):
+        raise BadScore("confusion in score.json holds something else than counts")
+    return raw
