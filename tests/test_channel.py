@@ -62,7 +62,7 @@ def test_any_json_is_a_frame_or_a_bad_frame(value):
         except BadFrame:
             pass
         with pytest.raises(BadScore):
-            Result.from_json(header)
+            Result.from_json(header, WEEK.sections)
 
 
 def test_lengths_are_refused_before_anything_is_allocated():
@@ -112,7 +112,9 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
     for kind, values in frames:
         job.feed(frame({"kind": kind, "values": values, "arrays": [], "raised": {}}))
     job.end(job.final.kind if job.final is not None else "protocol" if job.bad else "died", 0, detail=job.bad)
-    status, finding = finding_of(CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    status, finding = (
+        finding_of(WEEK, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    )
     assert status in STATUSES and status != "grader_error"
     assert finding is None or finding.id in HINTS
 
@@ -120,7 +122,7 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
 HINTS = load_hints(WEEK)
 CHECK = next(c for c in WEEK.checks if c.id == "raw-scores")
 SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},
-               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),)).to_json()  # fmt: skip
+               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),), sections=WEEK.sections).to_json()  # fmt: skip
 
 
 @settings(deadline=None)  # other work on the machine is no fault
@@ -130,7 +132,7 @@ def test_a_score_with_one_value_changed_is_read_or_refused(place, value):
     target, key = (changed["checks"][0], place[7:]) if place.startswith("checks.") else (changed, place)
     target[key] = value
     try:
-        result = Result.from_json(changed)
+        result = Result.from_json(changed, WEEK.sections)
     except BadScore:
         return
     assert 0 <= result.score <= result.max_score
