@@ -8,6 +8,7 @@ collected.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grader", "grading (pytest grader/)")
     group.addoption("--submission", metavar="DIR", help="a folder with the submitted files, or a notebook")
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
-    group.addoption("--seed", type=int, help="the run's seed; without it a fresh one is drawn, and printed")
+    group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, and printed")
+    group.addoption("--key", metavar="FILE", help="the key that goes with the seed (default: this installation's own)")
     group.addoption("--isolation", choices=("practice", "confined"), help="demand this tier of isolation")
     group.addoption("--worker", choices=("fork", "spawn"), help="how student code is run (default: fork on Linux)")
     group.addoption("--all-hints", action="store_true", help="show every finding, not only the next step")
@@ -73,6 +75,9 @@ def looks_like_grader(path: Path) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if not collects_grader(config) or config.option.collectonly:
         return
+    for stream in (sys.stdout, sys.stderr):  # a name or a print may hold what this terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     from grader.contract import WEEK
     from grader.engine.front.calm_reporter import CalmReporter
     from grader.engine.front.pytest_session import Host, open_run

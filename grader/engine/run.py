@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import threading
@@ -18,8 +17,9 @@ from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of
+from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
-from grader.engine.printable import clean
+from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Result, Status
 from grader.engine.rubric import Hint, Rubric, load_hints, load_rubric
 from grader.engine.run_folders import private_folder
@@ -62,16 +62,19 @@ class Run:
         hints: Mapping[str, Hint] | None = None,
         seed: int | None = None,
         on_progress: OnProgress | None = None,
+        key: Key | None = None,
     ):
         self.contract: Contract = submission.contract
         self.submission, self.server = submission, server
         self.rubric = rubric or load_rubric(self.contract)
         self.hints = hints if hints is not None else load_hints(self.contract)
         self.seed = secrets.randbits(48) if seed is None else seed
+        self.key = key or installation_key()
         self.started, self.started_at = time.monotonic(), datetime.now(timezone.utc)
         self.folder = private_folder()
         deadline = self.started + self.rubric.limits["run_seconds"]
-        self.asking = Asking(submission, server, self.rubric, training_seed(self.seed), self.folder, deadline)
+        training_seed = self.key.number(self.seed, "training")  # what student code sees tells nothing about the run
+        self.asking = Asking(submission, server, self.rubric, training_seed, self.folder, deadline)
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}
@@ -95,7 +98,7 @@ class Run:
             pass  # the check meets it again in its turn, and reports it
 
     def student(self, check: Check) -> Student:
-        return Student(check, self.asking, self.notes, self.rubric, self.seed)
+        return Student(check, self.asking, self.notes, self.rubric, lambda name: self.key.rng(self.seed, name))
 
     def check(self, check: Check) -> CheckResult:
         """Run one check. Only our own fault ends as grader_error; nothing is raised for the student's."""
@@ -158,9 +161,9 @@ class Run:
             seconds=round(time.monotonic() - self.started, 2),
             seed=self.seed,
             submission={
-                "name": clean(self.submission.name),
+                "name": one_line(self.submission.name),
                 "digest": self.submission.digest,
-                "notes": [clean(note) for note in self.submission.notes],
+                "notes": [one_line(note, 2000) for note in self.submission.notes],
             },
             grader={
                 "version": VERSION,
@@ -168,6 +171,7 @@ class Run:
                 "isolation": self.asking.isolation,
                 "measures": self.asking.measures,
                 "worker": self.server.kind,
+                "key": self.key.fingerprint if self.key.kept else None,
             },
             checks=tuple(done),
             recorded=dict(self.notes.recorded),
@@ -182,12 +186,6 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def training_seed(seed: int) -> int:
-    """The seed student code gets: derived from the run's, and of no use to find it."""
-    text = f"training {seed}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
-
-
 def grade(
     submission: Submission,
     server: Server,
@@ -196,11 +194,12 @@ def grade(
     on_result: OnResult | None = None,
     on_progress: OnProgress | None = None,
     parts: Sequence[str] | None = None,
+    key: Key | None = None,
 ) -> Result:
-    """Grade one submission with a warm server. parts: only these (default all)."""
+    """Grade one submission with a warm server. parts: only these (default all). key: default the installation's."""
     contract = submission.contract
     checks = [check for check in contract.checks if parts is None or check.part in parts]
-    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress)
+    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress, key=key)
     try:
         run.begin(checks)
         for check in contract.in_run_order(checks):

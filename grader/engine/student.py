@@ -39,6 +39,9 @@ class Answer(dict[str, Any]):
         return value if isinstance(value, Raised) else None
 
 
+Rng = Callable[[str], np.random.Generator]  # random numbers of this run, by name
+
+
 @dataclass
 class Notes:
     """What the checks of one run leave for each other and for the reports.
@@ -56,9 +59,11 @@ class Notes:
 class Student:
     """A submission as one check sees it."""
 
-    def __init__(self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, seed: int):
+    def __init__(
+        self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, rng: Callable[[str], np.random.Generator]
+    ):
         self._check, self._asking, self._notes = check, asking, notes
-        self.rubric, self.seed = rubric, seed
+        self.rubric, self._rng = rubric, rng
         self.answered = False
 
     def observe(self, probe: str, **arguments: Any) -> Answer:
@@ -76,7 +81,7 @@ class Student:
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of this run; the same name gives the same numbers."""
-        return np.random.default_rng([self.seed, 2, *name.encode()])
+        return self._rng(name)
 
     def folder(self, name: str) -> Path:
         """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
-from grader.engine.printable import clean
+from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Status
 from grader.engine.rubric import Hint
 
@@ -30,8 +30,12 @@ def check_result(
         score = score or int(round(points * finding.share))
         text = hints.get(finding.id)
         if text is not None:
-            message = f"{text.filled('title', finding.facts)}. {text.filled('seen', finding.facts)}"
-            cause, look, question = (text.filled(field, finding.facts) for field in ("cause", "look", "question"))
+            # a file or type name can hold anything; a fact is one clean line
+            facts = {
+                name: one_line(fact, 600) if isinstance(fact, str) else fact for name, fact in finding.facts.items()
+            }
+            message = f"{text.filled('title', facts)}. {text.filled('seen', facts)}"
+            cause, look, question = (text.filled(field, facts) for field in ("cause", "look", "question"))
             hint = f"{cause}\nLook here: {look}\n{question}"
         else:
             message = f"{finding.id}: {dict(finding.facts)}"

@@ -12,6 +12,7 @@ import pytest
 from grader.engine import reports
 from grader.engine.check import Check, GraderTrouble
 from grader.engine.contract import Contract
+from grader.engine.keys import BadKey, Key, installation_key, read_key
 from grader.engine.result import Result
 from grader.engine.rubric import BadRubric, load_hints, load_rubric
 from grader.engine.run import Run, start_server
@@ -32,7 +33,9 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         contract.verify()
         path = Path(options.submission) if options.submission else contract.root / contract.work
         submission = read(config.invocation_params.dir / path, contract, int(rubric.limits["file_bytes"]))
-    except (NoSubmission, BadRubric, GraderTrouble) as error:
+        key = read_key(config.invocation_params.dir / options.key) if options.key else installation_key()
+        seed = seed_in(options.seed, key) if options.seed else None
+    except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
         raise pytest.UsageError(str(error)) from error
     if options.worker == "fork" and not sys.platform.startswith("linux"):
         raise pytest.UsageError("--worker=fork works on Linux only; leave it out.")
@@ -40,7 +43,24 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         server = start_server(contract, options.worker, isolation=options.isolation)
     except NotConfined as error:
         raise pytest.UsageError(f"{error} Leave --isolation=confined out to run in practice mode.") from error
-    return Run(submission, server, rubric, hints, seed=options.seed)
+    return Run(submission, server, rubric, hints, seed=seed, key=key)
+
+
+class BadSeed(ValueError):
+    """--seed is no seed, or belongs to another key; the message is one sentence."""
+
+
+def seed_in(text: str, key: Key) -> int:
+    """The seed in "123" or in "123@FINGERPRINT", as it is printed at the end of a run. Raises BadSeed."""
+    number, _, fingerprint = text.partition("@")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise BadSeed(f"--seed={text} is not a seed; write it as it was printed, such as --seed=123@{key.fingerprint}.")
+    if fingerprint and fingerprint != key.fingerprint:
+        raise BadSeed(
+            f"The seed {number} was used with the key {fingerprint}, and this installation has {key.fingerprint}: "
+            f"give that key with --key=FILE, or --seed={number} alone for a run with other inputs."
+        )
+    return int(number)
 
 
 class Host:

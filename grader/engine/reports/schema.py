@@ -39,6 +39,11 @@ def schema(contract: Contract) -> dict[str, Any]:
                     "description": "what confined every child of the run, as each was tried",
                 },
                 "worker": {"enum": ["fork", "spawn"]},
+                "key": {
+                    "type": ["string", "null"],
+                    "pattern": "^[0-9a-f]{12}$",
+                    "description": "fingerprint of the key that the seed was used with; null: it was not kept",
+                },
             }
         ),
         "score": COUNT,

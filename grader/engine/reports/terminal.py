@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -103,11 +104,8 @@ def paragraphs(texts: Sequence[str]) -> list[RenderableType]:
 
 def prints_block(prints: str) -> list[RenderableType]:
     lines = prints.rstrip().splitlines()[-8:]
-    return [
-        Text("Your code printed:", style="dim"),
-        *(Text(f"  | {line[:200]}", style="dim") for line in lines),
-        Text(""),
-    ]
+    pieces = [piece for line in lines for piece in textwrap.wrap(line[:200], WIDTH - 6) or [""]]
+    return [Text("Your code printed:", style="dim"), *(Text(f"  | {piece}", style="dim") for piece in pieces), Text("")]
 
 
 def progress(checks: Sequence[Check], done: Mapping[str, CheckResult], long: str, going_on: str) -> RenderableType:
