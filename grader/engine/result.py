@@ -64,6 +64,11 @@ class Result:
         return sum(check.score for check in self.checks)
 
     @property
+    def final(self) -> bool:
+        """Whether `score` is a score: where the grader itself had trouble, it is only the points so far."""
+        return all(check.status != "grader_error" for check in self.checks)
+
+    @property
     def max_score(self) -> int:
         return sum(check.max_score for check in self.checks)
 
@@ -100,7 +105,9 @@ class Result:
             "seed": self.seed,
             "submission": dict(self.submission),
             "grader": dict(self.grader),
-            "score": self.score,
+            "final": self.final,
+            "score": self.score if self.final else None,
+            "points_so_far": self.score,
             "max_score": self.max_score,
             "parts": self.parts,
             "checks": [asdict(check) | {"frames": [dict(f) for f in check.frames]} for check in self.checks],
@@ -131,7 +138,10 @@ class Result:
             )
         except (KeyError, TypeError) as error:
             raise BadScore(f"score.json lacks or has a wrong {error}") from error
-        if (raw.get("score"), raw.get("max_score")) != (result.score, result.max_score):
+        told = result.to_json()
+        if any(key in raw and raw[key] != told[key] for key in ("final", "points_so_far")):
+            raise BadScore("score.json says of its points what its checks do not")
+        if (raw.get("score"), raw.get("max_score")) != (told["score"], told["max_score"]):
             raise BadScore("the total in score.json is not the sum of its checks")
         return result
 

@@ -124,7 +124,7 @@ class Host:
         self.result = self.run.result(self.checks)
         if self.config.option.report:
             reports.write(self.result, self.config.invocation_params.dir / self.config.option.report)
-        if any(check.status == "grader_error" for check in self.result.checks):
+        if not self.result.final:
             session.exitstatus = TROUBLE
 
     def show_epoch(self, numbers: Mapping[str, Any]) -> None:

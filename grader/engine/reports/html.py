@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from grader.engine.printable import clean
-from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step
+from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step, score_words
 from grader.engine.result import CheckResult, Result
 
 HERE = Path(__file__).resolve().parent
@@ -38,6 +38,7 @@ def report(result: Result) -> str:
     return page().render(
         result=result,
         parts=parts(result),
+        score=score_words(result).replace("/", " of "),
         heading=heading,
         texts=texts,
         headline=headline(result),

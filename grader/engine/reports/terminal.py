@@ -12,7 +12,7 @@ from rich.text import Text
 
 from grader.engine.check import Check
 from grader.engine.printable import can_print
-from grader.engine.reports.words import headline, next_step, others, part_words
+from grader.engine.reports.words import headline, next_step, others, part_words, score_words
 from grader.engine.result import CheckResult, Result
 
 SYMBOLS = {
@@ -46,7 +46,7 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
         checks = [check for check in result.checks if check.part == part["name"]]
         blocks.append(part_block(part, checks, symbols, longest))
     total = Text()
-    total.append(f"Score {result.score}/{result.max_score}", style="bold")
+    total.append(score_words(result), style="bold")
     if words := headline(result):
         total.append(f"   {words}")
     names = [p["name"] for p in result.parts]
