@@ -96,7 +96,9 @@ def test_a_value_that_comes_twice_is_refused():
     block = write_npy(np.ones(1))
     error = {"type": "E", "message": "", "frames": []}
     with pytest.raises(BadFrame, match="twice"):
-        Decoder().feed(frame({"kind": "answer", "values": {"a": 1}, "arrays": [["a", len(block)]], "raised": {}}, block))
+        Decoder().feed(
+            frame({"kind": "answer", "values": {"a": 1}, "arrays": [["a", len(block)]], "raised": {}}, block)
+        )
     with pytest.raises(BadFrame, match="twice"):
         Decoder().feed(frame({"kind": "answer", "values": {"a": 1}, "arrays": [], "raised": {"a": error}}))
 
@@ -181,7 +183,9 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
     for kind, values in frames:
         job.feed(frame({"kind": kind, "values": values, "arrays": [], "raised": {}}))
     job.end(job.final.kind if job.final is not None else "protocol" if job.bad else "died", 0, detail=job.bad)
-    status, finding = finding_of(WEEK, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    status, finding = (
+        finding_of(WEEK, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    )
     assert status in STATUSES and status != "grader_error"
     assert finding is None or finding.id in HINTS
 

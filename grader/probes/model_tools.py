@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -22,14 +23,16 @@ def build(student: Any) -> Any:
     return student.function("model", "DigitClassifier")()
 
 
-def answer(body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `body` observes, or what it raised: the check wants to name the exception itself."""
-    seen, raised = attempt(body)
-    return {"raised": raised} if raised is not None else seen | {"raised": None}
+def observed(body: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """{"network": what `body` observes}, with "usable": False when that is None, or what it raised in its place."""
+    values, raised = attempt(body)
+    if raised is not None:
+        return {"network": raised}
+    return {"network": {"usable": False} if values is None else {"usable": True, **values}}
 
 
-def run(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
-    """The scores as a matrix with one row an image, or None when what comes back holds no such thing."""
+def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
+    """The scores as a matrix (images, scores per image), or None when what comes back holds no such thing."""
     if seed is not None:
         SEED(seed)
     out = model(images.clone())  # some networks change what they are given
@@ -45,8 +48,8 @@ def run(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
 
 
 def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
-    """Gradients of the cross-entropy, one for each parameter; None when the scores are attached to nothing."""
-    matrix = run(model, images)
+    """Gradients of the cross-entropy, one per parameter; None when the scores are attached to nothing."""
+    matrix = score_matrix(model, images)
     parameters = list(model.parameters())
     trainable = [p for p in parameters if p.requires_grad]
     if matrix is None or not matrix.requires_grad or not trainable:
@@ -77,9 +80,11 @@ def grow(model: Any, factor: float) -> None:
                 p.mul_(factor)
 
 
-def array(tensor: torch.Tensor) -> Any:
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy of the numbers, float32, or float64 where they were that."""
     plain = torch.Tensor.detach(tensor).to("cpu")
-    return plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy().copy()
+    numbers = plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
+    return np.array(numbers)
 
 
 @contextmanager
@@ -122,22 +127,25 @@ def created_in_forward(model: nn.Module, images: torch.Tensor) -> list[str]:
 
     nn.Module.register_parameter = spy  # type: ignore[method-assign]
     try:
-        run(model, images)
+        score_matrix(model, images)
     finally:
         nn.Module.register_parameter = register  # type: ignore[method-assign]
     return sorted(set(created))
 
 
-def hiding_places(student: Any, model: nn.Module) -> dict[str, Any]:
-    """Where weights may stand that PyTorch does not find: this names a fault, it proves none."""
+def hiding_places(student: Any, model: nn.Module) -> dict[str, list[str]]:
+    """Where weights may stand that PyTorch does not find: this names a fault, it proves none.
+
+    containers, tensors: attributes of the network; on_class: of its classes; outside: global names of model.py.
+    """
     known = {id(t) for t in (*model.parameters(), *model.buffers())}
-    places: dict[str, list[str]] = {"containers": [], "tensors": [], "on_class": [], "outside": [], "hidden": []}
+    places: dict[str, list[str]] = {"containers": [], "tensors": [], "on_class": [], "outside": []}
     for part in model.modules():
         for name, value in vars(part).items():
-            if name in MODULE_FIELDS or not strays(value, known):
+            if name in MODULE_FIELDS or isinstance(value, nn.Module) or not strays(value, known):
                 continue
             kind = "tensors" if isinstance(value, torch.Tensor) else "containers"
-            places["hidden" if isinstance(value, nn.Module) else kind].append(f"self.{name} ({type(value).__name__})")
+            places[kind].append(f"self.{name} ({type(value).__name__})")
         for owner in type(part).__mro__:
             if not owner.__module__.startswith(("torch.", "builtins")):
                 places["on_class"] += [n for n, value in vars(owner).items() if strays(value, known)]
