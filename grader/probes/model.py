@@ -316,5 +316,6 @@ def companions(
         values["grown"] = [to_numpy(score_matrix(model, batch, seed=1)) for _ in range(2)]
         return values
 
+    answer = observed(together)
     created, _ = attempt(lambda: created_in_forward(build(student).eval(), batch))
-    return observed(together) | {"created": created or []}
+    return answer | {"created": created or []}
