@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from grader.checks.training import evaluate, fit, losses, steps
+from grader.checks.training.fit_run import observe_fits
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
 from grader.engine.check import Failed, check, fail
@@ -114,7 +115,7 @@ def changed(tensor: Answer) -> bool:
 @check("fit-history", part="training", todo=7, calls=("train.fit",))
 def test_fit_history(student: Student) -> None:
     """fit writes down what was measured, one number per epoch"""
-    fits = fit.observe_fits(student)
+    fits = observe_fits(student)
     for run, epochs in ((fits.three, 3), (fits.one, 1)):
         end_if_raised(run.answer, "history")
         fit.judge_form(run.history)
@@ -128,7 +129,7 @@ def test_fit_history(student: Student) -> None:
 @check("fit-learns", part="training", todo=7, calls=("train.fit",))
 def test_fit_learns(student: Student) -> None:
     """fit trains the given network with the given learning rate, on training images only"""
-    fits = fit.observe_fits(student)
+    fits = observe_fits(student)
     for run in (fits.three, fits.still):
         end_if_raised(run.answer, "history")
     fit.judge_training(fits)

@@ -166,8 +166,8 @@ def read_twice(loader: Any, limit: int) -> dict[str, Any]:
 
 def length(loader: Any) -> int:
     """How many images its sampler draws in one pass, -1 when it does not say."""
-    found, _ = attempt(lambda: len(loader.sampler))
-    return found if isinstance(found, int) else -1
+    drawn, _ = attempt(lambda: len(loader.sampler))
+    return drawn if isinstance(drawn, int) else -1
 
 
 def one_pass(loader: Any, limit: int) -> dict[str, Any]:

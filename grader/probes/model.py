@@ -20,10 +20,11 @@ from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import (
     build,
     created_in_forward,
-    gradients,
     grow,
     hiding_places,
+    influence,
     leaves,
+    meet,
     nudge,
     observed,
     score_matrix,
@@ -172,30 +173,6 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         "influence": [0.0 if c else influence(model, p, images) for c, p in zip(connected, parameters)],
     }
     return {"attached": attached, "tensors": tensors}
-
-
-def meet(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, connected: list[bool], largest: list[float]
-) -> bool:
-    """One backward pass in training mode; remember which parameters are in the graph and their largest gradient."""
-    model.train()
-    found = gradients(model, images, labels)
-    for i, gradient in enumerate(found or []):
-        if gradient is not None:
-            connected[i] = True
-            largest[i] = max(largest[i], float(gradient.abs().max()) if gradient.numel() else 1.0)
-    return found is not None
-
-
-def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -> float:
-    """How much the scores change when one parameter tensor is changed at random."""
-    before = to_numpy(score_matrix(model, images, seed=1))
-    kept = parameter.detach().clone()
-    with torch.no_grad():
-        parameter.add_(torch.randn_like(parameter))
-        after = to_numpy(score_matrix(model, images, seed=1))
-        parameter.copy_(kept)
-    return float(abs(after - before).max())
 
 
 @probe("model", full=False)

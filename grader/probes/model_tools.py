@@ -55,19 +55,43 @@ def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[to
     if matrix is None or not matrix.requires_grad or not trainable:
         return None
     loss = F.cross_entropy(matrix, labels % matrix.shape[1])
-    found = dict(zip(map(id, trainable), torch.autograd.grad(loss, trainable, allow_unused=True)))
-    return [found.get(id(p)) for p in parameters]
+    slopes = dict(zip(map(id, trainable), torch.autograd.grad(loss, trainable, allow_unused=True)))
+    return [slopes.get(id(p)) for p in parameters]
+
+
+def meet(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, connected: list[bool], largest: list[float]
+) -> bool:
+    """One backward pass in training mode; remember which parameters are in the graph and their largest gradient."""
+    model.train()
+    slopes = gradients(model, images, labels)
+    for i, gradient in enumerate(slopes or []):
+        if gradient is not None:
+            connected[i] = True
+            largest[i] = max(largest[i], float(gradient.abs().max()) if gradient.numel() else 1.0)
+    return slopes is not None
+
+
+def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -> float:
+    """How much the scores change when one parameter tensor is changed at random."""
+    before = to_numpy(score_matrix(model, images, seed=1))
+    kept = parameter.detach().clone()
+    with torch.no_grad():
+        parameter.add_(torch.randn_like(parameter))
+        after = to_numpy(score_matrix(model, images, seed=1))
+        parameter.copy_(kept)
+    return float(abs(after - before).max())
 
 
 def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
     """A few plain gradient steps of fixed length."""
     for _ in range(steps):
-        found = gradients(model, images, labels)
-        length = math.sqrt(sum(float(g.square().sum()) for g in found or [] if g is not None))
-        if found is None or not 0 < length < math.inf:
+        slopes = gradients(model, images, labels)
+        length = math.sqrt(sum(float(g.square().sum()) for g in slopes or [] if g is not None))
+        if slopes is None or not 0 < length < math.inf:
             return
         with torch.no_grad():
-            for p, g in zip(model.parameters(), found):
+            for p, g in zip(model.parameters(), slopes):
                 if g is not None:
                     p -= STEP * g / length
 
@@ -103,16 +127,16 @@ def unseeded() -> Iterator[None]:
 
 def leaves(out: torch.Tensor) -> list[torch.Tensor]:
     """The trainable tensors the scores were computed from, found by walking the graph of gradients."""
-    todo, done, found = [out.grad_fn], set(), {}
+    todo, done, reached = [out.grad_fn], set(), {}
     while todo:
         node = todo.pop()
         if node is None or node in done:
             continue
         done.add(node)
         if hasattr(node, "variable"):
-            found[id(node.variable)] = node.variable
+            reached[id(node.variable)] = node.variable
         todo += [following for following, _ in node.next_functions]
-    return list(found.values())
+    return list(reached.values())
 
 
 def created_in_forward(model: nn.Module, images: torch.Tensor) -> list[str]:

@@ -202,8 +202,8 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = ()) -> None:
         if re.search(pattern, message):
             fail(finding, message=message)
     if raised.type == "TypeError" and re.search(r"forward\(\) (takes|missing)", message):
-        given = re.search(r"takes \d+ positional arguments? but \d+", message)
-        fail("self-missing" if given else "forward-needs-arguments", function="forward", message=message)
+        too_many = re.search(r"takes \d+ positional arguments? but \d+", message)
+        fail("self-missing" if too_many else "forward-needs-arguments", function="forward", message=message)
     if "more than 1 value per channel" in message or "more than 1 spatial element" in message:
         fail("batch-statistics", sign=f"one image alone is refused ({message})")
     judge_name(raised, todo=4)
