@@ -29,7 +29,7 @@ class Todo:
 
     @property
     def name(self) -> str:
-        """The function as a student would say it: forward, not DigitClassifier.forward."""
+        """The function as a student would say it: the method's own name, without its class."""
         return self.function.split(".")[-1]
 
 
@@ -57,7 +57,10 @@ class Slip:
 
 @dataclass(frozen=True)
 class LiveWords:
-    """What stands in the live picture of a run for the check that takes long."""
+    """What stands in the live picture of a run for the check that takes long.
+
+    running: {names} in it are filled with the counts that its probe tells: `student.progress(round=3)`
+    """
 
     waiting: str = "waiting"
     running: str = "running"
@@ -123,7 +126,7 @@ class Contract:
 
     @property
     def listed_files(self) -> str:
-        """The submitted files as a sentence has them: "data.py, model.py and train.py"."""
+        """The submitted files as a sentence has them: "a.py, b.py and c.py"."""
         names = list(self.files)
         return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
@@ -133,7 +136,7 @@ class Contract:
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
-        """Every check, in report order: part by part, inside a part as written. Imports checks/, and no torch."""
+        """Every check, in report order: part by part, inside a part as written. Imports checks/, and no probe."""
         found: list[Check] = []
         for part in self.parts:
             module = importlib.import_module(self.module(f"checks.{part.checks}"))

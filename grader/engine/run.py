@@ -69,7 +69,7 @@ class Run:
         self.started, self.started_at = time.monotonic(), datetime.now(timezone.utc)
         self.folder = private_folder()
         deadline = self.started + self.rubric.limits["run_seconds"]
-        self.asking = Asking(submission, server, self.rubric, training_seed(self.seed), self.folder, deadline)
+        self.asking = Asking(submission, server, self.rubric, student_seed(self.seed), self.folder, deadline)
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}
@@ -180,7 +180,7 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def training_seed(seed: int) -> int:
+def student_seed(seed: int) -> int:
     """The seed student code gets: derived from the run's, and of no use to find it."""
     text = f"training {seed}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
