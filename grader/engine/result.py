@@ -37,7 +37,7 @@ class CheckResult:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
-    place: str = ""  # where the fault is, for people: "TODO 2, the function in its file"
+    place: str = ""  # where the fault is, for people: "TODO N, the function in its file"
     frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
 
 
