@@ -106,6 +106,8 @@ class Contract:
     def __post_init__(self) -> None:
         """Raises ValueError, with one sentence, for a table that contradicts itself."""
         names = self.part_names
+        if odd := [name for name in names if not name.isidentifier()]:
+            raise ValueError(f"contract.py: the part {odd[0]!r} cannot be chosen with -m; use letters, numbers and _.")
         if sorted(self.run_order) != sorted(names):
             raise ValueError(f"contract.py: run_order must name every part once: {', '.join(names)}.")
         for file, parts in self.files.items():
