@@ -47,7 +47,7 @@ def append(path: str | None, text: str) -> None:
 
 def to_github(result: Result, folder: Path, into: Path, environment: Environment, contract: Contract) -> None:
     """Annotations and notices on standard output; summary and outputs where the runner wants them."""
-    print(github.annotations(result), end="")
+    print(github.annotations(result, contract.work), end="")
     append(environment.get("GITHUB_STEP_SUMMARY"), github.step_summary(result))
     digest = hashlib.sha256((folder / "score.json").read_bytes()).hexdigest()
     extra = f"result={reporter.encoded(result)}\ndigest=sha256:{digest}\n"

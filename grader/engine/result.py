@@ -12,6 +12,7 @@ import numpy as np
 from grader.engine.sections import NO_SECTIONS, Sections
 
 SCHEMA = "grader/score/v1"
+FULL_MARKS = 100  # what the points of a whole week sum to
 FRAME_LIMIT = 20
 Status = Literal["passed", "failed", "todo", "blocked", "timeout", "crashed", "grader_error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -36,7 +37,7 @@ class CheckResult:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
-    place: str = ""  # where the fault is, for people: "TODO 4, forward in model.py"
+    place: str = ""  # where the fault is, for people: "TODO N, the function in its file"
     frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
 
 

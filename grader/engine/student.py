@@ -15,7 +15,6 @@ from grader.engine.check import Check
 from grader.engine.endings import NotSeen
 from grader.engine.rubric import Rubric
 
-
 Rng = Callable[[str], np.random.Generator]  # random numbers of this run, by name
 
 

@@ -157,7 +157,7 @@ def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
 def lendable(cell: Cell, own: set[str]) -> Iterator[tuple[str, str]]:
     """(name, statement) for the definitions of an untagged cell that exercise cells may use.
 
-    Not the values made with the exercises themselves (`model = DigitClassifier()`): computing them is a run of the
+    Not the values made with the exercises themselves (`made = TheirClass()`): computing them is a run of the
     notebook, no part of a file.
     """
     lines = [line.encode("utf-8") for line in cell.source.splitlines(keepends=True)]
