@@ -12,7 +12,7 @@ from rich.text import Text
 
 from grader.engine.check import Check
 from grader.engine.printable import can_print
-from grader.engine.reports.words import headline, next_step, others, part_words
+from grader.engine.reports.words import headline, next_step, others, part_words, practice_notice
 from grader.engine.result import CheckResult, Result
 
 SYMBOLS = {
@@ -40,7 +40,8 @@ def console() -> Console:
 def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
     symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
-    blocks: list[RenderableType] = [Text("")]
+    notice = practice_notice(result)
+    blocks: list[RenderableType] = [*([Text(notice, style="dim")] if notice else []), Text("")]
     longest = max((len(check.title) for check in result.checks), default=0)
     for part in result.parts:
         checks = [check for check in result.checks if check.part == part["name"]]
