@@ -28,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
     group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, and printed")
     group.addoption("--key", metavar="FILE", help="the key that goes with the seed (default: this installation's own)")
-    group.addoption("--isolation", choices=("practice", "confined"), help="demand this tier of isolation")
+    tiers = "demand a tier of isolation (default: best, what can be had)"
+    group.addoption("--isolation", choices=("best", "practice", "confined"), help=tiers)
     group.addoption("--worker", choices=("fork", "spawn"), help="how student code is run (default: fork on Linux)")
     group.addoption("--all-hints", action="store_true", help="show every finding, not only the next step")
 

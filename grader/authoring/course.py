@@ -17,6 +17,7 @@ from grader.engine.rubric import BadRubric, load_hints, load_toml
 TEXTS = ("course", "title", "due", "repository", "install")
 PART_TEXTS = ("minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+ISOLATION = ("best", "confined")  # what a teacher may ask of the services that grade
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
 ENGINE = WEEK.folder / "engine"
 FILLERS = (*sorted((WEEK.folder / "checks").rglob("*.py")), ENGINE / "endings.py")  # what hands facts to hints
@@ -42,6 +43,9 @@ def load_course(root: Path) -> dict[str, Any]:
         raise BadRubric(
             f"{path}: repository is {course['repository']!r}; on GitHub it is https://github.com/OWNER/NAME, no more."
         )
+    isolation = course.get("isolation", ISOLATION[0])
+    if isolation not in ISOLATION:
+        raise BadRubric(f'{path}: isolation is {isolation!r}; write isolation = "best" or isolation = "confined".')
     tables = {"todos": [str(number) for number in WEEK.todo], "links": links_used(root), "parts": list(WEEK.part_names)}
     for name, keys in tables.items():
         require(path, f"[{name}]", course.get(name), keys)
@@ -52,7 +56,7 @@ def load_course(root: Path) -> dict[str, Any]:
         raise BadRubric(f"{path}: every video is a table of its own, [[videos]].")
     for video in videos:
         require(path, "[[videos]]", video, ("title", "url"))
-    return course | {"videos": videos}
+    return course | {"videos": videos, "isolation": isolation}
 
 
 def links_used(root: Path) -> list[str]:

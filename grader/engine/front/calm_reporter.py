@@ -15,7 +15,7 @@ from grader.engine.front.pytest_session import Host
 from grader.engine.keys import Key, key_path
 from grader.engine.printable import one_line
 from grader.engine.reports import terminal
-from grader.engine.reports.words import isolation_words
+from grader.engine.reports.words import isolation_words, practice_notice
 
 
 class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made to be replaced like this
@@ -104,7 +104,8 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
                 self.say(f"The report to open: {page}")
-            self.say(f"Isolation: {isolation_words(result)}")
+            if not practice_notice(result):  # else it is the report's first line
+                self.say(f"Isolation: {isolation_words(result)}")
             self.say(repeat_words(self.host.run.seed, self.host.run.key))
         return outcome
 

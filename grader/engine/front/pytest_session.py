@@ -36,14 +36,23 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         key = read_key(config.invocation_params.dir / options.key) if options.key else installation_key()
         seed = seed_in(options.seed, key) if options.seed else None
     except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
-        raise pytest.UsageError(str(error)) from error
+        raise no_score(config, str(error)) from error
     if options.worker == "fork" and not sys.platform.startswith("linux"):
         raise pytest.UsageError("--worker=fork works on Linux only; leave it out.")
     try:
-        server = start_server(contract, options.worker, isolation=options.isolation)
+        isolation = None if options.isolation == "best" else options.isolation
+        server = start_server(contract, options.worker, isolation)
     except NotConfined as error:
-        raise pytest.UsageError(f"{error} Leave --isolation=confined out to run in practice mode.") from error
+        advice = " Leave --isolation=confined out to run in practice mode."
+        raise no_score(config, f"This run was to be confined. {error}", advice) from error
     return Run(submission, server, rubric, hints, seed=seed, key=key)
+
+
+def no_score(config: pytest.Config, reason: str, advice: str = "") -> pytest.UsageError:
+    """The end of a run that cannot begin. The reason goes to --report too, for whoever publishes it."""
+    if config.option.report:
+        reports.write_no_score(config.invocation_params.dir / config.option.report, reason)
+    return pytest.UsageError(reason + advice)
 
 
 class BadSeed(ValueError):

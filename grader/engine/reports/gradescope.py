@@ -10,7 +10,7 @@ from typing import Any
 
 from grader.engine.printable import clean, one_line
 from grader.engine.reports.markdown import code, escape, summary
-from grader.engine.reports.words import STATUS_WORDS, score_words
+from grader.engine.reports.words import STATUS_WORDS, practice_notice, score_words
 from grader.engine.result import CheckResult, Result
 
 
@@ -26,7 +26,7 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
     results: dict[str, Any] = {
         **({"score": result.score} if result.final else {}),  # without any score Gradescope asks for one by hand
         "execution_time": round(result.seconds),
-        "output": f"{score_words(result)}." if hidden else overview(result),
+        "output": score_alone(result) if hidden else overview(result),
         "output_format": "md",
         "test_output_format": "md",
         "test_name_format": "text",
@@ -40,6 +40,12 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
         },
     }
     return results
+
+
+def score_alone(result: Result) -> str:
+    """What stands on top while the check of the next step is not to be seen."""
+    notice = practice_notice(result)
+    return "\n\n".join([*([escape(notice)] if notice else []), f"{score_words(result)}."])
 
 
 def overview(result: Result) -> str:

@@ -16,7 +16,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from grader.engine.printable import clean
-from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step, score_words
+from grader.engine.reports.words import (
+    STATUS_WORDS,
+    headline,
+    isolation_words,
+    next_step,
+    practice_notice,
+    score_words,
+)
 from grader.engine.result import CheckResult, Result
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +50,7 @@ def report(result: Result) -> str:
         texts=texts,
         headline=headline(result),
         isolation=isolation_words(result),
+        notice=practice_notice(result),
         prints=prints(result),
         style=Markup(result.sections.style),
         sections=Markup(result.sections.html(result.recorded, result.evidence)),

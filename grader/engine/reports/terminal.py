@@ -12,7 +12,7 @@ from rich.text import Text
 
 from grader.engine.check import Check
 from grader.engine.printable import can_print
-from grader.engine.reports.words import headline, next_step, others, part_words, score_words
+from grader.engine.reports.words import headline, next_step, others, part_words, practice_notice, score_words
 from grader.engine.result import FULL_MARKS, CheckResult, Result
 
 SYMBOLS = {
@@ -40,7 +40,8 @@ def console() -> Console:
 def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
     symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
-    blocks: list[RenderableType] = [Text("")]
+    notice = practice_notice(result)
+    blocks: list[RenderableType] = [*([Text(notice, style="dim")] if notice else []), Text("")]
     longest = max((len(check.title) for check in result.checks), default=0)
     column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
     for part in result.parts:

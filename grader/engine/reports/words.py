@@ -52,6 +52,12 @@ def isolation_words(result: Result) -> str:
     return f"practice (the graded code was not kept from: {', '.join(open_to_it)})" if open_to_it else "practice"
 
 
+def practice_notice(result: Result) -> str:
+    """The first line of every report on code that was not confined; "" for code that was."""
+    confined = result.grader.get("isolation") == "confined"
+    return "" if confined else f"Isolation: {isolation_words(result)}."
+
+
 def next_step(result: Result) -> tuple[str, list[str]]:
     """The heading and the paragraphs of the one thing to do next; ("", []) when there is none."""
     check = result.next_step
