@@ -38,15 +38,19 @@ OnResult = Callable[[CheckResult], None]
 
 def start_server(contract: Contract, kind: str | None = None, isolation: str | None = None) -> Server:
     """A warm server with what the week's probes need imported; for one run or for many."""
-    folder, package = contract.folder, contract.package
-    surroundings = Surroundings(
+    ours = __name__.partition(".")[0]
+    assert contract.package == ours, "the worker imports the engine under the week's own package"
+    return start(kind, private_folder(), isolation, surroundings(contract))
+
+
+def surroundings(contract: Contract) -> Surroundings:
+    """What a worker is told about the week."""
+    return Surroundings(
         runtime=contract.module(contract.runtime),
         preload=tuple(map(contract.module, contract.preload)),
-        code=(str(folder / "__init__.py"), str(folder / "probes")),
+        code=(str(contract.folder / "__init__.py"), str(contract.folder / "probes")),
         hidden=str(contract.rubric_path),
     )
-    assert package == __name__.partition(".")[0], "the worker imports the engine under the week's own package"
-    return start(kind, private_folder(), isolation, surroundings)
 
 
 class Run:
