@@ -85,7 +85,6 @@ def gradescope(root: Path) -> Files:
     """The autograder zip for Gradescope, and how to use it."""
     values = course(root) | {"workflow": False}
     programs = read(root / "templates/gradescope", ["setup.sh", "run_autograder"])
-    programs = {path: content.replace(b"\r\n", b"\n") for path, content in programs.items()}
     minutes = int(values["rubric"]["limits"]["run_seconds"]) // 60 + 5
     archive = archives.zipped(grader_home(root, values) | programs)
     return {

@@ -82,11 +82,6 @@ class Decoder:
     def __init__(self) -> None:
         self._bytes = bytearray()
 
-    @property
-    def waiting(self) -> bool:
-        """True in the middle of a frame."""
-        return bool(self._bytes)
-
     def feed(self, data: bytes) -> list[Frame]:
         self._bytes += data
         frames = []
