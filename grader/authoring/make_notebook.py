@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import nbformat
+from nbformat import v4
 
 LEFT_OUT = ("main",)  # the command line has no place in a notebook
 MARKDOWN = "# %% [markdown]"
@@ -23,25 +25,23 @@ def notebook(text: str, stubs: dict[str, str]) -> bytes:
 
     A file without such a block comes after the last one that has one.
     """
-    cells: list[dict[str, Any]] = []
+    cells: list[Any] = []
     for heading, body in with_every_file(list(blocks(text)), stubs):
         if heading == MARKDOWN:
-            cells.append(cell("markdown", body, len(cells)))
+            cells.append(v4.new_markdown_cell(body))
         elif heading == "# %% code":
-            cells.append(cell("code", body, len(cells)))
+            cells.append(v4.new_code_cell(body))
         else:
             file = heading.removeprefix(EXERCISES).strip()
             for source, exercise in pieces(stubs[file]):
                 tags = ["exercise", file] if exercise else [file]
-                cells.append(cell("code", source, len(cells), tags))
+                cells.append(v4.new_code_cell(source, metadata={"tags": tags}))
+    for position, cell in enumerate(cells):  # nbformat draws ids at random; these depend on place and content only
+        digest = hashlib.sha256(f"{position}\n{cell.source}".encode()).hexdigest()[:8]
+        cell.id = f"cell-{position:02}-{digest}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    book = {
-        "cells": cells,
-        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    return (json.dumps(book, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode("utf-8")
+    book = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    return f"{nbformat.writes(book)}\n".encode()
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -91,17 +91,3 @@ def is_command_line(node: ast.stmt) -> bool:
     if isinstance(node, ast.If):
         return "__name__" in ast.dump(node.test)
     return isinstance(node, ast.FunctionDef) and node.name in LEFT_OUT
-
-
-def cell(kind: str, source: str, position: int, tags: list[str] | None = None) -> dict[str, Any]:
-    """One cell; its id depends on nothing but its place and content."""
-    digest = hashlib.sha256(f"{position}\n{source}".encode()).hexdigest()[:8]
-    made: dict[str, Any] = {
-        "cell_type": kind,
-        "id": f"cell-{position:02}-{digest}",
-        "metadata": {"tags": tags} if tags else {},
-        "source": source.splitlines(keepends=True),
-    }
-    if kind == "code":
-        made |= {"execution_count": None, "outputs": []}
-    return made

@@ -100,7 +100,7 @@ def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
     import nbformat
 
     try:
-        book = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+        book = nbformat.reads(content.decode("utf-8"), as_version=4)
         cells = [c for c in book.cells if c.cell_type == "code"]
         found = [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
     except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
