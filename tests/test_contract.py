@@ -1,4 +1,4 @@
-"""The one table of the week: what contradicts itself in it is said in one sentence, and what follows from it is right."""
+"""The one table of the week: what contradicts itself in it is said in a sentence, and what follows from it is right."""
 
 from __future__ import annotations
 
