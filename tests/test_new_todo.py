@@ -156,7 +156,7 @@ def test_what_students_get_has_it(course):
 def test_the_skeleton_is_all_to_do(course, tmp_path):
     released = course[0].parent / "released"
     score = graded(released, released / "assignment", tmp_path)
-    assert (score["score"], {check["status"] for check in score["checks"]}) == (0, {"todo"})
+    assert [check for check in score["checks"] if check["status"] != "todo"] == [] and score["score"] == 0
     assert [check["todo"] for check in score["checks"] if check["id"] == "best-epoch"] == [8]
 
 
