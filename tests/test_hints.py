@@ -10,7 +10,7 @@ import pytest
 
 from grader.authoring.course import constants, named
 from grader.contract import WEEK
-from grader.engine.rubric import HINT_FIELDS, load_hints
+from grader.engine.hints import HINT_FIELDS, load_hints
 
 ROOT = Path(__file__).resolve().parents[1]
 HINTS = load_hints(WEEK)

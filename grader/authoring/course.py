@@ -12,7 +12,8 @@ from string import Formatter
 from typing import Any
 
 from grader.contract import WEEK
-from grader.engine.rubric import BadRubric, load_hints, load_toml
+from grader.engine.hints import load_hints
+from grader.engine.rubric import BadRubric, load_toml
 
 TEXTS = ("course", "title", "due", "repository", "install")
 PART_TEXTS = ("file", "todos", "minutes", "objective")

@@ -18,10 +18,11 @@ from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of
+from grader.engine.hints import Hint, load_hints
 from grader.engine.own_lines import own_lines, without_lines
 from grader.engine.printable import clean
 from grader.engine.result import CheckResult, Result, Status
-from grader.engine.rubric import Hint, Rubric, load_hints, load_rubric
+from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run_folders import private_folder
 from grader.engine.student import Notes, Student
 from grader.engine.submission.manifest import grader_digest

@@ -8,9 +8,9 @@ from typing import Any
 
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
+from grader.engine.hints import Hint
 from grader.engine.printable import clean
 from grader.engine.result import CheckResult, Status
-from grader.engine.rubric import Hint
 
 
 def check_result(
