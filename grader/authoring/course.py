@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
-from dataclasses import astuple
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -90,7 +89,7 @@ def load_known_hints(root: Path) -> None:
         other = f" (unknown there: {', '.join(unknown)})" if unknown else ""
         raise BadRubric(f"{path}: a check names [{missing[0]}], and there is no such entry{other}.")
     for finding, hint in hints.items():
-        for text in astuple(hint)[1:]:
+        for text in hint.texts:
             try:
                 names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
             except ValueError as error:
