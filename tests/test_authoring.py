@@ -204,7 +204,7 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     ("grader/hints/model.toml", "todo = 3", "todo = 33", "[super-init-missing] has todo = 33; the TODOs are 1, 2, 3"),
     ("grader/hints/model.toml", 'file = "model.py"', 'file = "modle.py"', 'has file = "modle.py";'),
     ("grader/hints/model.toml", "todo = 3", 'todo = 3\nfile = ""', "[super-init-missing] has both todo and file"),
-    ("grader/hints/data.toml", "[loaders-none]", "[fit-trains-nothing]", "[fit-trains-nothing] stands in data.toml too"),
+    ("grader/hints/data.toml", "[loaders-none]", "[fit-trains-nothing]", "stands in data.toml too; keep one"),
     ("grader/hints/links.toml", 'sets = "https://', 'sets = "', "sets must be a web address that begins with https"),
     ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
     ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
