@@ -34,7 +34,7 @@ def namings() -> tuple[tuple[Naming, ...], tuple[str, ...]]:
     found: list[Naming] = []
     lost: list[str] = []
     for module in modules().values():
-        for call in (n for n in ast.walk(module.tree) if isinstance(n, ast.Call)):
+        for call in module.calls:
             if getattr(call.func, "id", "") not in NAMERS or not call.args:
                 continue
             try:
@@ -45,6 +45,7 @@ def namings() -> tuple[tuple[Naming, ...], tuple[str, ...]]:
     return tuple(found), tuple(lost)
 
 
+@cache
 def from_outside() -> dict[str, set[str]]:
     """{expression: ids} for findings that come to the engine as data."""
     reading = [m for m in modules().values() if m.path.parent == ENGINE / "submission"]

@@ -44,6 +44,10 @@ class Module:
         return ".".join(self.path.relative_to(WEEK.root).with_suffix("").parts)
 
     @cached_property
+    def calls(self) -> tuple[ast.Call, ...]:
+        return tuple(node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    @cached_property
     def defined(self) -> dict[str, ast.AST]:
         """{name: the function, or the value} of what stands at the top of the file."""
         found: dict[str, ast.AST] = {n.name: n for n in self.tree.body if isinstance(n, ast.FunctionDef)}
@@ -227,7 +231,7 @@ def keys_of_parameter(module: Module, function: ast.FunctionDef, name: str) -> s
         raise NotFollowed(name)
     found = []
     for caller in modules().values():
-        for call in (n for n in ast.walk(caller.tree) if isinstance(n, ast.Call)):
+        for call in caller.calls:
             if getattr(call.func, "id", getattr(call.func, "attr", "")) == function.name:
                 given = dict(zip(names, call.args)) | {k.arg: k.value for k in call.keywords if k.arg}
                 if name in given:
