@@ -153,6 +153,7 @@ def check_invariant(attack: Attack, ground: Ground, tmp_path: Path) -> None:
     assert not left
     statuses = {check.status for check in result.checks if not earned[check.id]}
     assert statuses <= set(attack.allowed) <= set(STATUSES), result.checks
+    assert set(attack.findings) <= {check.finding for check in result.checks}
     shown = "\n".join([result.prints, *(c.message + c.hint for c in result.checks)])
     assert not [text for text in attack.silent if text in shown]
     assert not [value for value in SECRETS.values() if len(value) > 4 and value in result.dumps()]
