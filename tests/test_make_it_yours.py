@@ -20,7 +20,7 @@ def own_course(tmp_path) -> Path:
     root = tmp_path / "own"
     for name in ("solution", "templates", "grader", "assignment", ".github"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE"):
+    for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
         shutil.copy(ROOT / name, root)
     return root
 

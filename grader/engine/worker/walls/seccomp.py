@@ -1,7 +1,7 @@
 """A second wall behind the others: system calls no assignment needs are refused (seccomp, by libseccomp).
 
-Made once in the server with `pyseccomp`, where that is installed (`pip install grader[confined]`); each child
-only loads the finished program.
+Made once in the server with `pyseccomp`, where that is installed (`pip install -e ".[confined]"` in the repository's
+folder); each child only loads the finished program.
 """
 
 from __future__ import annotations
