@@ -74,17 +74,20 @@ def looks_like_grader(path: Path) -> bool:
 
 @pytest.hookimpl(trylast=True)  # after pytest's own terminal reporter is there to be replaced
 def pytest_configure(config: pytest.Config) -> None:
-    if not collects_grader(config) or config.option.collectonly:
+    if not collects_grader(config):
         return
     for stream in (sys.stdout, sys.stderr):  # a name or a print may hold what this terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     from grader.contract import WEEK
+
+    for part in WEEK.parts:  # so that `-m PART` is known to pytest
+        config.addinivalue_line("markers", f"{part.name}: {part.title}")
+    if config.option.collectonly:
+        return
     from grader.engine.front.calm_reporter import CalmReporter
     from grader.engine.front.pytest_session import Host, open_run
 
-    for part in WEEK.parts:  # so that `-m model` and the others are known to pytest
-        config.addinivalue_line("markers", f"{part.name}: {part.title}")
     host = Host(config, open_run(config, WEEK))
     config.pluginmanager.register(host, "grader-host")
     standard = config.pluginmanager.getplugin("terminalreporter")
@@ -108,7 +111,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Make `-m data` and the others work: a check's part is its marker."""
+    """Make `-m PART` work: a check's part is its marker."""
     declared = getattr(getattr(item, "obj", None), "declared_check", None)
     if declared is not None:
         item.add_marker(declared.part)

@@ -14,7 +14,7 @@ from grader.contract import WEEK
 from grader.engine.endings import NotSeen, finding_of
 from grader.engine.result import STATUSES, BadScore, CheckResult, Result
 from grader.engine.rubric import load_hints
-from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy
+from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy, write_npy
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import ENDINGS, Job, Request
 
@@ -36,9 +36,80 @@ def test_what_is_sent_arrives_however_it_is_cut():
     decoder, frames = Decoder(), []
     for byte in sent:
         frames += decoder.feed(bytes([byte]))
-    assert len(frames) == 2 and not decoder.waiting
+    assert len(frames) == 2
     got = frames[1].values
     assert np.array_equal(got.pop("a"), values.pop("a")) and got == values
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)
+NESTED = st.recursive(
+    LEAVES | st.lists(LEAVES, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex("[a-z_][a-z0-9_]{0,5}", fullmatch=True),
+                                                                inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(deadline=None)  # other work on the machine is no fault
+@given(st.dictionaries(st.from_regex("[a-z]{1,5}", fullmatch=True), NESTED, max_size=3))
+def test_what_is_nested_arrives_as_it_was(values):
+    try:
+        sent = encode("answer", values)
+    except TypeError as error:
+        assert "nested too deeply" in str(error)
+        return
+    assert Decoder().feed(sent)[0].values == values
+
+
+def test_arrays_and_exceptions_keep_their_places():
+    error = Raised("ValueError", "no")
+    sent = {"runs": [{"weight": np.ones(3), "loss": 0.5}, {"weight": np.zeros((2, 0)), "loss": error}], "none": {}}
+    got = Decoder().feed(encode("answer", sent))[0].values
+    assert np.array_equal(got["runs"][0]["weight"], np.ones(3)) and got["runs"][1]["weight"].shape == (2, 0)
+    assert got["runs"][1]["loss"] == error and got["none"] == {} and len(got["runs"]) == 2
+
+
+@pytest.mark.parametrize("values", [
+    {"a": 1, "a.b": 2},  # a value where there are others
+    {"a.b": 2, "a": 1},
+    {"a.0": 1, "a.2": 2},  # a list with a gap
+    {"a.0": 1, "a.b": 2},  # a list that is a dict
+    {"a.00": 1},
+    {"a.99999": 1},
+    {"0": 1},
+    {"0.a": 1},
+    {"": 1},
+    {"a.": 1},
+    {"a..b": 1},
+    {"a b": 1},
+    {"a" * 81: 1},
+    {".".join("a" * 9): 1},
+    {"a": {"b": 1}},
+    {"a": [{}]},
+])  # fmt: skip
+def test_paths_that_nobody_would_have_written_are_refused(values):
+    with pytest.raises(BadFrame):
+        Decoder().feed(frame({"kind": "answer", "values": values, "arrays": [], "raised": {}}))
+
+
+def test_a_value_that_comes_twice_is_refused():
+    block = write_npy(np.ones(1))
+    error = {"type": "E", "message": "", "frames": []}
+    with pytest.raises(BadFrame, match="twice"):
+        Decoder().feed(
+            frame({"kind": "answer", "values": {"a": 1}, "arrays": [["a", len(block)]], "raised": {}}, block)
+        )
+    with pytest.raises(BadFrame, match="twice"):
+        Decoder().feed(frame({"kind": "answer", "values": {"a": 1}, "arrays": [], "raised": {"a": error}}))
+
+
+@pytest.mark.parametrize("values", [
+    {"a b": 1}, {"a.b": 1}, {"0": 1}, {"a": {"0": 1}}, {"a": {3: 1}}, {"a": [[[[[[[[[1]]]]]]]]]},
+    {"a": [{"b": n} for n in range(2001)]},
+], ids=str)  # fmt: skip
+def test_names_and_levels_that_do_not_cross_are_our_own_mistake(values):
+    with pytest.raises(TypeError):
+        encode("answer", values)
 
 
 @settings(deadline=None)  # other work on the machine is no fault

@@ -302,7 +302,28 @@ def test_annotations_sit_on_the_students_own_line(real_results):
 
 def test_outputs_are_numbers_only(result):
     passed = "true" if result.score == result.max_score else "false"
-    assert github.outputs(result) == f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\n"
+    expected = f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\nfinal=true\n"
+    assert github.outputs(result) == expected
+
+
+def test_without_a_final_score_no_form_holds_a_number_to_copy(real_results):
+    """A grader_error leaves points so far, and nothing that a reader could take for the score."""
+    full = real_results["reference"]
+    broken = replace(full, checks=(replace(full.checks[0], status="grader_error", score=0), *full.checks[1:]))
+    told = broken.to_json()
+    jsonschema.validate(json.loads(broken.dumps()), SCORE)
+    assert (told["final"], told["score"], told["points_so_far"]) == (False, None, broken.score)
+    assert Result.from_json(told, WEEK.sections).final is False
+    assert "score=\n" in github.outputs(broken) and "final=false" in github.outputs(broken)
+    assert github.points_notices(broken) == [] and reporter.encoded(broken) == ""
+    assert "status=error\nsummary=no score" in classroom50.outputs(broken)
+    graded = gradescope.results_json(broken)
+    assert "score" not in graded and not any("score" in test for test in graded["tests"])
+    for text in (github.step_summary(broken), html.report(broken)):
+        assert "No score: the grader had trouble of its own" in text and "Score 9" not in text
+    for wrong in ({"score": 96}, {"final": True}, {"points_so_far": 3}):
+        with pytest.raises(BadScore):
+            Result.from_json(told | wrong, WEEK.sections)
 
 
 # -- Classroom 50, the old reporter, Gradescope ---------------------------------------------------------------------

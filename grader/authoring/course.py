@@ -15,19 +15,13 @@ from grader.contract import WEEK
 from grader.engine.rubric import BadRubric, load_hints, load_toml
 
 TEXTS = ("course", "title", "due", "repository", "install")
-PART_TEXTS = ("file", "todos", "minutes", "objective")
+PART_TEXTS = ("minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 ISOLATION = ("best", "confined")  # what a teacher may ask of the services that grade
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
 ENGINE = WEEK.folder / "engine"
 FILLERS = (*sorted((WEEK.folder / "checks").rglob("*.py")), ENGINE / "endings.py")  # what hands facts to hints
-# what names findings
-JUDGES = (
-    *FILLERS,
-    WEEK.folder / "causes.py",
-    ENGINE / "run.py",
-    *sorted((ENGINE / "submission").glob("*.py")),
-)  # findings
+JUDGES = (*FILLERS, ENGINE / "run.py", *sorted((ENGINE / "submission").glob("*.py")))  # what names findings
 NAMERS = ("fail", "Finding", "dict")  # calls whose keywords are facts that a hint may show
 
 
@@ -111,13 +105,14 @@ def named() -> set[str]:
     """The findings that the code names literally: fail("id", ...) and Finding("id", ...)."""
     calls = [node for path in JUDGES for node in nodes(path) if isinstance(node, ast.Call) and node.args]
     first = [call.args[0] for call in calls if getattr(call.func, "id", "") in ("fail", "Finding")]
-    return {str(argument.value) for argument in first if isinstance(argument, ast.Constant)}
+    literal = {str(argument.value) for argument in first if isinstance(argument, ast.Constant)}
+    return literal | {slip.finding for slip in WEEK.slips}
 
 
 def constants() -> set[str]:
     """Every string constant of the code that judges; "a:b" names finding a."""
     found = [node.value for path in JUDGES for node in nodes(path) if isinstance(node, ast.Constant)]
-    texts = [value for value in found if isinstance(value, str)]
+    texts = [value for value in found if isinstance(value, str)] + [slip.finding for slip in WEEK.slips]
     return {*texts, *(text.split(":")[0] for text in texts)}
 
 

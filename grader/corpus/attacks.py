@@ -1,4 +1,4 @@
-"""Attacks as data (tests/attacks/*.toml), and what must not change while one runs.
+"""Attacks as data: tests/attacks/*.toml.
 
     what = "Ends Python with status 0 at import."
     source = "A01"
@@ -23,17 +23,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from grader.corpus import entries as corpus
 from grader.engine.rubric import load_toml
 
-FOLDER = corpus.ROOT / "tests" / "attacks"
 ANY = ("failed", "crashed", "blocked", "timeout", "todo")
 
 
@@ -51,17 +47,6 @@ class Attack:
     files: dict[str, str]
     links: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-
-    def write(self, folder: Path, places: dict[str, Path]) -> None:
-        folder.mkdir()
-        for name, text in self.files.items():
-            (folder / name).write_text(filled(text, places), encoding="utf-8")
-        for name, target in self.links.items():
-            (folder / name).unlink(missing_ok=True)
-            (folder / name).symlink_to(filled(target, places))
-        for name, size in self.sizes.items():
-            with (folder / name).open("a", encoding="utf-8") as file:
-                file.write("\n" * size)
 
 
 def filled(text: str, places: dict[str, Path]) -> str:
@@ -98,35 +83,3 @@ def inserted(files: dict[str, str], place: str, code: str) -> dict[str, str]:
     line = next(line for line in files[name].splitlines(keepends=True) if line.endswith(mark))
     indent = line[: len(line) - len(mark)]
     return files | {name: files[name].replace(line, textwrap.indent(code.rstrip("\n") + "\n", indent), 1)}
-
-
-def load_all() -> list[Attack]:
-    return [load(path) for path in sorted(FOLDER.glob("*.toml"))]
-
-
-def digest(*folders: Path) -> dict[str, str]:
-    """{path: SHA-256} of every file below the folders; compiled bytecode of our own is left out."""
-    found = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
-
-
-def survivors(server_pid: int, own: set[int]) -> list[int]:
-    """Processes of student code that still run: below the server, or torn off from it and without a parent."""
-    found = []
-    try:
-        command = psutil.Process(server_pid).cmdline()
-        below = psutil.Process(server_pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return [server_pid]
-    for process in [*below, *psutil.process_iter()]:
-        try:
-            torn_off = process.ppid() == 1 and process.cmdline() == command
-            if process.pid not in own and (process in below or torn_off) and process.status() != "zombie":
-                found.append(process.pid)
-        except psutil.Error:
-            pass
-    return found

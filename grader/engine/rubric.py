@@ -10,6 +10,7 @@ from string import Formatter
 from typing import Any
 
 from grader.engine.contract import Contract
+from grader.engine.result import FULL_MARKS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,7 +28,7 @@ class BadRubric(ValueError):
 
 @dataclass(frozen=True)
 class Tier:
-    """Test accuracy (a fraction) from which `points` are earned."""
+    """What the check measures, as a fraction, from which on `points` are earned."""
 
     at: float
     points: int
@@ -88,8 +89,8 @@ def load_rubric(contract: Contract, path: Path | None = None) -> Rubric:
     missing, unknown = [n for n in names if n not in limited], [n for n in limited if n not in names]
     if missing or unknown:
         raise BadRubric(f"{path}: [limits] lacks {missing} and has unknown {unknown}.")
-    if sum(points.values()) != 100:
-        raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to 100.")
+    if sum(points.values()) != FULL_MARKS:
+        raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to {FULL_MARKS}.")
     try:
         limits = {name: float(limited[name]) for name in names}
     except (TypeError, ValueError) as error:
@@ -112,7 +113,7 @@ def tiers_in(raw: Mapping[str, Any], path: Path, contract: Contract, points: Map
     rising = all(a.at < b.at and a.points < b.points for a, b in zip(tiers, tiers[1:]))
     if not tiers or not rising:
         seen = ", ".join(f"{t.points} points from {t.at:g}" for t in tiers) or "none"
-        raise BadRubric(f"{path}: {table} tiers must rise, in accuracy and in points; there are: {seen}.")
+        raise BadRubric(f"{path}: {table} tiers must rise, in `at` and in `points`; there are: {seen}.")
     if tiers[-1].points != top:
         raise BadRubric(f"{path}: the highest tier must earn the points of {contract.tiered}, {top}.")
     return tiers

@@ -62,7 +62,7 @@ def todo_of(check: Check, finding: Finding | None) -> int:
 
 
 def place(contract: Contract, number: int, frames: tuple[Mapping[str, Any], ...]) -> str:
-    """Where a TODO stands: "TODO 4, forward in model.py". What fails on import belongs to no TODO."""
+    """Where a TODO stands: its number, its function and its file. What fails on import belongs to no TODO."""
     outside = [frame for frame in frames if frame["function"] in ("", "<module>")]
     if outside and outside[0] is frames[0]:
         return f"{outside[-1]['file']}, which cannot be imported"

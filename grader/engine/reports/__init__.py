@@ -13,6 +13,7 @@ import numpy as np
 
 from grader.engine.printable import one_line
 from grader.engine.reports import github
+from grader.engine.reports.words import score_words
 from grader.engine.result import BadScore, Result
 from grader.engine.sections import Sections
 from grader.engine.submission.safe_files import write_bytes, write_text
@@ -20,8 +21,8 @@ from grader.engine.submission.safe_files import write_bytes, write_text
 WHY_NO_SCORE = "no-score.txt"  # beside where score.json would be: why there is none
 EVIDENCE_BYTES = 64 << 20  # what evidence.npz may unpack to
 NOT_DRAWN = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Score {score}</title>
-<h1>Score {score}</h1><p>The pictures of this report could not be drawn. summary.md says the same in words.</p></html>
+<html lang="en"><meta charset="utf-8"><title>{score}</title>
+<h1>{score}</h1><p>The pictures of this report could not be drawn. summary.md says the same in words.</p></html>
 """
 
 
@@ -58,7 +59,7 @@ def page(result: Result) -> str:
 
         return html.report(result)
     except Exception:
-        return NOT_DRAWN.format(score=f"{result.score} of {result.max_score}")
+        return NOT_DRAWN.format(score=score_words(result).replace("/", " of "))
 
 
 def read(folder: Path, sections: Sections) -> Result:

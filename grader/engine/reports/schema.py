@@ -46,7 +46,9 @@ def schema(contract: Contract) -> dict[str, Any]:
                 },
             }
         ),
-        "score": COUNT,
+        "final": {"type": "boolean", "description": "false when a check ended as grader_error: then there is no score"},
+        "score": {"type": ["integer", "null"], "minimum": 0, "description": "null while it is not final"},
+        "points_so_far": COUNT,
         "max_score": COUNT,
         "parts": {"type": "array", "items": strict({"name": part, "score": COUNT, "max_score": COUNT})},
         "checks": {"type": "array", "items": check(part, sorted(contract.todo))},

@@ -32,6 +32,13 @@ def part_words(checks: Sequence[CheckResult]) -> str:
     return ""
 
 
+def score_words(result: Result) -> str:
+    """The score as a heading; where it is not final, words that nobody takes for one."""
+    if result.final:
+        return f"Score {result.score}/{result.max_score}"
+    return f"No score: the grader had trouble of its own ({result.score} of {result.max_score} points so far)"
+
+
 def headline(result: Result) -> str:
     """What the week says beside the score, "" for nothing."""
     return result.sections.headline(result.recorded)
@@ -56,7 +63,7 @@ def next_step(result: Result) -> tuple[str, list[str]]:
     check = result.next_step
     broken = next((c for c in result.checks if c.status == "grader_error"), None)
     if broken is not None and check is None:
-        return "The grader has a problem, so this score is not final", [broken.message, *broken.hint.splitlines()]
+        return "The grader has a problem, so there is no score yet", [broken.message, *broken.hint.splitlines()]
     if check is None:
         return "", []
     if result.untouched:

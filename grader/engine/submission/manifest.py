@@ -21,7 +21,7 @@ NAMES_SHOWN = 6
 
 
 def digest(content: bytes) -> str:
-    """SHA-256 as 64 hex digits. Line ends of text do not count: a checkout on Windows may turn them."""
+    """SHA-256 as 64 hexadecimal characters. Line ends of text do not count: a checkout on Windows may turn them."""
     return hashlib.sha256(content if b"\0" in content else content.replace(b"\r\n", b"\n")).hexdigest()
 
 

@@ -137,7 +137,7 @@ def from_notebook(path: Path, contract: Contract, limit: int, name: str | None =
     if problem:
         raise NoSubmission(f"{path} cannot be read as a notebook ({problem}).")
     try:
-        texts = read_notebook.files_in(content, tuple(contract.files))
+        texts = read_notebook.read_apart(content, tuple(contract.files))
     except read_notebook.NotANotebook as error:
         raise NoSubmission(
             f"{path} is not a readable notebook ({error}); save it again from Jupyter or Colab."

@@ -44,7 +44,7 @@ def make_filter() -> bytes:
             program.add_rule(refuse, name)
         except (OSError, ValueError, RuntimeError):  # unknown to this libseccomp or this architecture
             pass
-    # every kind of socket but the local one, which DataLoader's workers use
+    # every kind of socket but the local one, which libraries' worker processes use
     program.add_rule(refuse, "socket", pyseccomp.Arg(0, pyseccomp.NE, LOCAL_SOCKETS))
     with tempfile.TemporaryFile() as file:
         program.export_bpf(file)
