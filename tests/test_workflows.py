@@ -14,7 +14,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -274,14 +273,14 @@ class Runner:
         """`python` and `uv` that install nothing from afar: the environment borrows this one's packages."""
         folder = self.home / "bin"
         folder.mkdir(exist_ok=True)
-        borrowed = sysconfig.get_path("purelib")
+        borrowed = "\\n".join(path for path in sys.path if Path(path).name == "site-packages")
         scripts = {
             "python": f'[ "$1 $2" = "-m pip" ] && echo "$*" >> "{self.home}/asked" && exit 0\n'
             f'exec "{sys.executable}" "$@"',
             "uv": f"""
 case "$1" in
 venv) "{sys.executable}" -m venv --without-pip "${{@: -1}}"
-      echo "{borrowed}" > "$(echo "${{@: -1}}"/lib/python*/site-packages)/borrowed.pth" ;;
+      printf '{borrowed}\\n' > "$(echo "${{@: -1}}"/lib/python*/site-packages)/borrowed.pth" ;;
 *)    echo "uv $*" >> "{self.home}/asked"
       [ ! -e "{self.home}/no-network" ] || {{ echo "error: could not connect" >&2; exit 2; }}
       "{sys.executable}" -m pip --python "$5/bin/python" install -q --no-deps --no-build-isolation -e "${{@: -1}}" ;;
