@@ -16,7 +16,8 @@ from types import ModuleType
 
 import pytest
 
-TAKE_A_PATH = ("--submission", "--report")  # options of ours, not known to pytest yet, whose value is no test path
+# options of ours, not known to pytest yet, whose value is no test path
+TAKE_A_VALUE = ("--submission", "--report", "--key", "--pool", "--seed", "--isolation", "--worker")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -44,7 +45,7 @@ def without_values(arguments: Sequence[str | os.PathLike[str]]) -> list[str]:
     kept = list[str]()
     left = iter([os.fspath(argument) for argument in arguments])
     for argument in left:
-        if argument in TAKE_A_PATH:
+        if argument in TAKE_A_VALUE:
             next(left, None)
         else:
             kept.append(argument)
