@@ -41,7 +41,7 @@ class Ground:
 
     @property
     def pid(self) -> int:
-        return int(self.server.process.pid)  # type: ignore[attr-defined]
+        return int(self.server.worker.pid)  # type: ignore[attr-defined]
 
     def state(self) -> dict[str, str]:
         grader = self.places["grader"]
@@ -67,7 +67,7 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     places = {"grader": ROOT / "grader", "root": ROOT, "other": other, "canary": canary, "temporary": folder}
     while not (server.full.ready and server.light.ready):  # type: ignore[attr-defined]
         time.sleep(0.05)  # before that there are children that only try things out
-    own = {p.pid for p in psutil.Process(server.process.pid).children()}  # type: ignore[attr-defined]
+    own = {p.pid for p in psutil.Process(server.worker.pid).children(recursive=True)}  # type: ignore[attr-defined]
     try:
         yield Ground(server, places, own)
     finally:
