@@ -1,7 +1,11 @@
 """What a probe is: a function that calls student code and returns plain numbers and arrays.
 
     @probe("model")                                   # imports the student's model.py
-    def scores(student, batch_sizes, seed): ...       # -> {"name": scalar | ndarray | Raised}
+    def scores(student, images, batch_sizes): ...     # -> {"name": value}
+
+A value is None, a bool, a number, a text, an array (float32, float64, int64, uint8, bool), a list or dict of values, or
+what student code raised in its place (Raised). The probe's docstring says what it returns, with shapes; the check reads
+it by the same names (grader/engine/answer.py).
 
 `student.model` is the imported module; `student.function("model", "DigitClassifier")` fetches a name or raises
 MissingName. Exceptions that leave a probe are reported as the student's (only frames in the student's files are
