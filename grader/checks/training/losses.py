@@ -111,7 +111,7 @@ def judge_evaluation_losses(answer: Answer, groups: list[Group]) -> None:
         if pair.integer("count") != 2 or pair.text("type") not in ("tuple", "list"):
             return
         first, second = pair.part("first"), pair.part("second")
-        swapped = _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group) < np.inf
+        swapped = "value" in second and _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group)
         got.append(_loss(second if swapped else first, "evaluate", 6))
     judge_losses(got, groups, "evaluate", 6)
 
