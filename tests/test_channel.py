@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from grader.contract import WEEK
 from grader.engine.endings import NotSeen, finding_of
+from grader.engine.hints import load_hints
 from grader.engine.result import STATUSES, BadScore, CheckResult, Result
-from grader.engine.rubric import load_hints
 from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy, write_npy
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import ENDINGS, Job, Request
@@ -193,7 +193,7 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
 HINTS = load_hints(WEEK)
 CHECK = next(c for c in WEEK.checks if c.id == "raw-scores")
 SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},
-               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),)).to_json()  # fmt: skip
+               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),), sections=WEEK.sections).to_json()  # fmt: skip
 
 
 @settings(deadline=None)  # other work on the machine is no fault

@@ -15,6 +15,8 @@ from grader.engine.check import Check
 from grader.engine.endings import NotSeen
 from grader.engine.rubric import Rubric
 
+Rng = Callable[[str], np.random.Generator]  # random numbers of this run, by name
+
 
 @dataclass
 class Notes:
@@ -33,9 +35,11 @@ class Notes:
 class Student:
     """A submission as one check sees it."""
 
-    def __init__(self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, seed: int):
+    def __init__(
+        self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, rng: Callable[[str], np.random.Generator]
+    ):
         self._check, self._asking, self._notes = check, asking, notes
-        self.rubric, self.seed = rubric, seed
+        self.rubric, self._rng = rubric, rng
         self.answered = False
 
     def observe(self, probe: str, **arguments: Any) -> Answer:
@@ -53,7 +57,7 @@ class Student:
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of this run; the same name gives the same numbers."""
-        return np.random.default_rng([self.seed, 2, *name.encode()])
+        return self._rng(name)
 
     def folder(self, name: str) -> Path:
         """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""

@@ -13,9 +13,14 @@ class ServerFailed(RuntimeError):
 
 
 def bootstrap(call: str) -> list[str]:
-    """The command of a worker: isolated from PYTHON* variables and the current folder; our own folder comes last."""
+    """The command of a worker: isolated from PYTHON* variables and the current folder.
+
+    `grader` is this copy, whichever is installed. After that its folder comes last on the path: nothing else that lies
+    there may stand in for a library.
+    """
     root = str(Path(__file__).resolve().parents[3])
-    return [sys.executable, "-I", "-X", "utf8", "-c", f"import sys; sys.path.append({root!r}); {call}"]
+    ours = f"import sys; sys.path.insert(0, {root!r}); import grader; sys.path.append(sys.path.pop(0))"
+    return [sys.executable, "-I", "-X", "utf8", "-c", f"{ours}; {call}"]
 
 
 def kill_family(pid: int) -> None:

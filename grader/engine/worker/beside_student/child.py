@@ -27,7 +27,7 @@ from grader.engine.worker.channel import Frame, encode
 from grader.engine.worker.walls.limits import PRIVATE
 
 Send = Callable[[bytes], None]
-NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # as torch and the system say it
+NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # in libraries' words too
 
 
 class Student:
@@ -49,11 +49,14 @@ class Student:
         self._send(encode("progress", numbers))
 
 
-def run(request: Frame, send: Send, runtime: Any, measures: list[str] | None = None) -> StudentFiles | None:
+def run(
+    request: Frame, send: Send, runtime: Any, measures: list[str] | None = None, folder: Path | None = None
+) -> StudentFiles | None:
     """Answer one request. Returns the importer, so that a long-lived worker can unload the modules.
 
     runtime: the week's module that seeds what its libraries draw.
     measures: what confines this process, as its caller has just tried.
+    folder: where the files are imported from, in place of a copy of the staged ones.
     """
     values = request.values
     files = None
@@ -62,7 +65,7 @@ def run(request: Frame, send: Send, runtime: Any, measures: list[str] | None = N
         runtime.seed(values["seed"])
         send(encode("started", {"measures": measures or []}))
         files = StudentFiles(
-            private_copy(Path(values["stage"])),
+            folder or private_copy(Path(values["stage"])),
             probe.modules,
             values["stand_ins"],
             values["given"],
@@ -104,7 +107,7 @@ def settle_home(home: str) -> None:
 
 
 def writable(value: Any) -> Any:
-    """Arrays of a frame are read-only views, which torch.from_numpy warns about; a copy is not."""
+    """Arrays of a frame are read-only views, which some libraries warn about; a copy is not."""
     return value.copy() if hasattr(value, "flags") else value
 
 

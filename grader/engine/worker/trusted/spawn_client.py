@@ -79,7 +79,7 @@ class Interpreter:
 
 
 class SpawnServer:
-    """A small pool of interpreters. The long accuracy job holds one while the checks use another."""
+    """A small pool of interpreters. The job that takes long holds one while the checks use another."""
 
     kind = "spawn"
     isolation = "practice"

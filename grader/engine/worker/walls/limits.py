@@ -83,7 +83,7 @@ def limit_self(caps: Caps, processes: bool = False) -> list[str]:
     done = []
     wanted = {
         "cpu": ("RLIMIT_CPU", caps.cpu_seconds),
-        "memory": ("RLIMIT_DATA", caps.memory_bytes),  # not RLIMIT_AS: torch maps several GB it never touches
+        "memory": ("RLIMIT_DATA", caps.memory_bytes),  # not RLIMIT_AS: large libraries map several GB they never touch
         "file size": ("RLIMIT_FSIZE", caps.file_bytes),
         "open files": ("RLIMIT_NOFILE", caps.open_files),
         "core": ("RLIMIT_CORE", 0),

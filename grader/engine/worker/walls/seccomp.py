@@ -1,7 +1,7 @@
 """A second wall behind the others: system calls no assignment needs are refused (seccomp, by libseccomp).
 
-Made once in the server with `pyseccomp`, where that is installed (`pip install grader[confined]`); each child
-only loads the finished program.
+Made once in the server with `pyseccomp`, where that is installed (`pip install -e ".[confined]"` in the repository's
+folder); each child only loads the finished program.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def make_filter() -> bytes:
             program.add_rule(refuse, name)
         except (OSError, ValueError, RuntimeError):  # unknown to this libseccomp or this architecture
             pass
-    # every kind of socket but the local one, which DataLoader's workers use
+    # every kind of socket but the local one, which libraries' worker processes use
     program.add_rule(refuse, "socket", pyseccomp.Arg(0, pyseccomp.NE, LOCAL_SOCKETS))
     with tempfile.TemporaryFile() as file:
         program.export_bpf(file)
