@@ -22,7 +22,8 @@ REFUSED = (
     "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "mount",
     "umount2", "pivot_root", "chroot", "setns", "unshare", "move_mount", "open_tree", "fsopen", "fsmount",
     "mount_setattr", "init_module", "finit_module", "kexec_load", "reboot", "swapon", "acct", "syslog", "quotactl",
-    "memfd_create", "memfd_secret", "io_setup", "name_to_handle_at", "open_by_handle_at", "settimeofday", "clock_settime", "fanotify_init", "vhangup",
+    "memfd_create", "memfd_secret", "io_setup", "name_to_handle_at", "open_by_handle_at", "settimeofday",
+    "clock_settime", "fanotify_init", "vhangup",
 )  # fmt: skip
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: see clone(2)
 NAMESPACES = (1 << 17, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30)
