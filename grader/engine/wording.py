@@ -51,21 +51,20 @@ def in_words(contract: Contract, finding: Finding, hint: Hint | None, todo: int)
     """(message, hint): what was seen, then its cause, where to look, and a question."""
     if hint is None:
         return f"{finding.id}: {dict(finding.facts)}", ""
-    # a name of a file or of a type can hold anything: a fact is one clean line
+    # a file or type name can hold anything; a fact is one clean line
     facts = {name: one_line(fact, 600) if isinstance(fact, str) else fact for name, fact in finding.facts.items()}
-    finding = replace(finding, facts=facts)
-    title, seen, cause, question = (hint.filled(name, finding.facts) for name in ("title", "seen", "cause", "question"))
-    return f"{title}. {seen}", f"{cause}\nLook here: {look_here(contract, finding, hint, todo)}\n{question}"
+    title, seen, cause, question = (hint.filled(name, facts) for name in ("title", "seen", "cause", "question"))
+    return f"{title}. {seen}", f"{cause}\nLook here: {look_here(contract, facts, hint, todo)}\n{question}"
 
 
-def look_here(contract: Contract, finding: Finding, hint: Hint, todo: int) -> str:
-    """Where to look, at what, and a page about it: "line.py, TODO 2: the last line of fit. https://..."."""
+def look_here(contract: Contract, facts: Mapping[str, Any], hint: Hint, todo: int) -> str:
+    """Where to look, at what, and a page about it: "FILE, TODO n: the last line. https://..."."""
     file = contract.todo[todo].file if todo in contract.todo else ""
-    about = str(finding.facts.get("file", file))  # an ending may come from another file than the check asks about
+    about = str(facts.get("file", file))  # an ending may come from another file than the check asks about
     where = f"{file}, TODO {todo}" if about == file else about
     if hint.file is not None:
-        where = hint.filled("file", finding.facts)
-    return f"{where}: {hint.filled('look', finding.facts)}. {hint.docs}".removeprefix(": ").rstrip()
+        where = hint.filled("file", facts)
+    return f"{where}: {hint.filled('look', facts)}. {hint.docs}".removeprefix(": ").rstrip()
 
 
 def todo_of(check: Check, finding: Finding | None, hints: Mapping[str, Hint]) -> int:
