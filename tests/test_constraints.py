@@ -22,7 +22,8 @@ import os, sys
 from pathlib import Path
 given = sys.stdin.read().split()
 out = Path(sys.argv[sys.argv.index("--output-file") + 1])
-Path(os.environ["ASKED"]).write_text("\\n".join([*sys.argv[1:], *given, "before:", out.read_text() if out.exists() else ""]))
+before = out.read_text() if out.exists() else ""
+Path(os.environ["ASKED"]).write_text("\\n".join([*sys.argv[1:], *given, "before:", before]))
 if "fails" in os.environ:
     print("no versions fit", file=sys.stderr)
     raise SystemExit(1)
