@@ -150,8 +150,9 @@ def other_course(tmp_path):
     """A copy of what build reads, with a convolutional network for a solution."""
     for folder in ("solution", "templates"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("plots", "__pycache__"))
-    shutil.copytree(ROOT / "grader" / "hints", tmp_path / "grader" / "hints")
+    (tmp_path / "grader").mkdir()
     shutil.copy(ROOT / "grader" / "rubric.toml", tmp_path / "grader")
+    shutil.copytree(ROOT / "grader" / "hints", tmp_path / "grader" / "hints")
     (tmp_path / "solution" / "model.py").write_text(CNN, encoding="utf-8")
     return tmp_path
 
@@ -200,13 +201,18 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
     ("templates/course.toml", "kaggle = ", "keggle = ", "[links] lacks kaggle"),
     ("templates/course.toml", "YOUR-COURSE/week3", "our-school/week3/tree/main", "OWNER/NAME, no more"),
-    (GENERAL, "[file-missing]", "[file-mising]", "a check names [file-missing], and there is no"),
-    (GENERAL, 'title = "{file} is not there"', 'title = ""', "[file-missing] needs exactly"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = ""', "[file-missing] lacks title, or it"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'titel = "gone"', "[file-missing] lacks title, or it"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = "x"\nlok = "y"', "has an unknown lok;"),
+    ("grader/hints/data.toml", 'docs = "sets"', 'docs = "seats"', 'has docs = "seats", which links.toml does not know'),
+    ("grader/hints/model.toml", "todo = 3", "todo = 33", "[super-init-missing] has todo = 33; the TODOs are 1, 2, 3"),
+    ("grader/hints/model.toml", 'file = "model.py"', 'file = "modle.py"', 'has file = "modle.py";'),
+    ("grader/hints/model.toml", "todo = 3", 'todo = 3\nfile = ""', "[super-init-missing] has both todo and file"),
+    ("grader/hints/data.toml", "[loaders-none]", "[fit-trains-nothing]", "stands in data.toml too; keep one"),
+    ("grader/hints/links.toml", 'sets = "https://', 'sets = "', "sets must be a web address that begins with https"),
     ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
     ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
     ("grader/rubric.toml", "transform = 4", "transform = 2.5", "whole numbers, 0 or more; transform has 2.5"),
-    (GENERAL, "{file} is not there", "{fil} is not there", "[file-missing] has {fil}, which no check"),
-    (GENERAL, "{file} is not there", "{file is not there", "has a brace without its partner"),
 ])  # fmt: skip
 def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, file, old, new, told):
     path = other_course / file
@@ -215,8 +221,21 @@ def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, fi
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     assert run_build(other_course) == 2
     said = capsys.readouterr().err
-    place = path.name if "hints" not in file else "hints"  # an entry may stand in any file of the folder
-    assert told in said and place in said and len(said.splitlines()) == 1, said
+    assert told in said and path.name in said and len(said.splitlines()) == 1, said
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [
+    ("[file-missing]", "[file-mising]", "[file-missing], and there is no such entry (unknown there: file-mising)"),
+    ("{file} is missing", "{fil} is missing", "[file-missing] has {fil}, which grader/engine/endings.py, line "),
+    ("{file} is missing", "{where} is missing", "does not fill in; it fills in {file}, {function}."),
+    ("{file} is missing", "{file is missing", "[file-missing] has a brace without its partner"),
+])  # fmt: skip
+def test_a_hint_that_does_not_fit_the_checks_is_one_sentence(other_course, capsys, old, new, told):
+    path = other_course / "grader" / "hints" / "general.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    assert run_build(other_course) == 2
+    said = capsys.readouterr().err
+    assert told in said and len(said.splitlines()) == 1, said
     assert not (other_course / "assignment").exists()
 
 

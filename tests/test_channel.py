@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from grader.contract import WEEK
 from grader.engine.endings import NotSeen, finding_of
+from grader.engine.hints import load_hints
 from grader.engine.result import STATUSES, BadScore, CheckResult, Result
-from grader.engine.rubric import load_hints
 from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy, write_npy
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import ENDINGS, Job, Request

@@ -63,7 +63,7 @@ def released(tmp_path_factory) -> Callable[[str, str], Path]:
             source = out.with_name(f"source-{out.name}")
             for name in ("solution", "templates", "grader", "assignment", ".github"):
                 shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-            for name in ("pyproject.toml", "LICENSE"):
+            for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
                 shutil.copy(ROOT / name, source)
             settings = source / "templates" / "course.toml"
             text = re.sub(r"(?m)^repository = .*$", f'repository = "{repository}"', settings.read_text("utf-8"))

@@ -121,7 +121,7 @@ def student_files(root: Path, values: Mapping[str, Any]) -> Files:
 def grader_files(root: Path) -> Files:
     folders = [root / WEEK.work / name for name in WEEK.bundled]
     bundled = [p.relative_to(root).as_posix() for folder in folders for p in folder.rglob("*") if p.is_file()]
-    return read(root, [*manifest.grader_files(root), *bundled, "LICENSE"])
+    return read(root, [*manifest.grader_files(root), *bundled, manifest.ENTRY_POINT, "LICENSE"])
 
 
 def grader_home(root: Path, values: Mapping[str, Any]) -> Files:

@@ -59,9 +59,9 @@ def test_train_mode(student: Student) -> None:
 def test_mean_loss(student: Student) -> None:
     """The reported losses are means over images, also with a short last batch"""
     answer, groups = losses.observe_reported(student)
-    losses.judge_training(answer, groups)
+    losses.judge_training_losses(answer, groups)
     try:
-        losses.judge_evaluation(answer, groups)
+        losses.judge_evaluation_losses(answer, groups)
         losses.name_raw_nll_in_evaluation(student)
     except Failed as failed:
         raise Failed(replace(failed.finding, share=TRAINING_SHARE)) from None
@@ -118,7 +118,7 @@ def test_fit_history(student: Student) -> None:
     fits = observe_fits(student)
     for run, epochs in ((fits.three, 3), (fits.one, 1)):
         end_if_raised(run.answer, "history")
-        fit.judge_form(run.history)
+        fit.judge_history(run.history)
         try:
             fit.judge_numbers(run, epochs)
         except Failed:

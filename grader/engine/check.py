@@ -60,8 +60,9 @@ class GraderTrouble(RuntimeError):
 def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:
     """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints/)."""
     shown = {name: readable(fact) for name, fact in facts.items()}
-    if "got" in shown and shown["got"] == shown.get("expected"):  # four figures do not show the difference
-        shown |= {name: readable(facts[name], figures=8) for name in ("got", "expected")}
+    texts = [name for name, text in shown.items() if isinstance(text, str)]
+    alike = [a for a in texts if any(shown[a] == shown[b] and facts[a] != facts[b] for b in texts)]
+    shown |= {name: readable(facts[name], figures=8) for name in alike}  # four figures do not show the difference
     raise Failed(Finding(finding_id, shown, todo, share))
 
 

@@ -16,12 +16,13 @@ from grader.engine import VERSION
 from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
-from grader.engine.endings import NotSeen, ProtocolBroken, finding_of
+from grader.engine.endings import NotSeen, ProtocolBroken, asked, finding_of
+from grader.engine.hints import Hint, load_hints
 from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
 from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Result, Status
-from grader.engine.rubric import Hint, Rubric, load_hints, load_rubric
+from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run_folders import private_folder
 from grader.engine.student import Notes, Student
 from grader.engine.submission.manifest import grader_digest
@@ -116,7 +117,7 @@ class Run:
             status, finding = self.judge(check, ending)
             raised = ending.outcome.raised
         except ProtocolBroken as error:
-            status, finding = "crashed", Finding("answer-malformed", {"detail": str(error)})
+            status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": str(error)})
         except (KeyboardInterrupt, SystemExit):
             raise
         except GraderTrouble as error:
@@ -124,12 +125,12 @@ class Run:
         except Exception as error:
             if student.answered and isinstance(error, ODD_ANSWER):
                 detail = f"it could not be read: {type(error).__name__}"
-                status, finding = "crashed", Finding("answer-malformed", {"detail": detail})
+                status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": detail})
             else:
                 status = "grader_error"
                 finding = Finding("grader-broken", {"detail": f"{type(error).__name__}: {error}"})
         quiet = status in ("passed", "grader_error")
-        frames = () if quiet else own_lines(self.submission, todo_of(check, finding), raised)
+        frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), raised)
         points, seconds = self.rubric.points[check.id], time.monotonic() - start
         result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
         self.results[check.id] = result

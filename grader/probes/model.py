@@ -95,7 +95,7 @@ def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str
     for size in batch_sizes:
         batch = pool[:size].clone()
         out, raised = attempt(lambda b=batch: build(student).eval()(b))
-        batches.append({"returned": form_of(out, raised)})
+        batches.append({"returned": returned_form(out, raised)})
     largest = pool[: max(batch_sizes)]
     out, raised = attempt(lambda: build(student).train()(largest.clone()))
     accepts = []
@@ -104,10 +104,10 @@ def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str
             taken, _ = attempt(lambda b=other: build(student).eval()(b.clone()))
             if isinstance(taken, torch.Tensor) and taken.ndim == 2 and len(taken) == len(largest):
                 accepts.append(name)
-    return {"batches": batches, "training": form_of(out, raised), "accepts": accepts}
+    return {"batches": batches, "training": returned_form(out, raised), "accepts": accepts}
 
 
-def form_of(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
+def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
     """Type, shape, dtype and values of a returned value, without calling anything of the student's on it."""
     if raised is not None:
         return raised

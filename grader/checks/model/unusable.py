@@ -130,8 +130,8 @@ def judge_form(student: Student) -> None:
     training = answer.part("training")
     judge_type(training)
     judge_shapes(forms, training)
-    judge_values(forms[BATCH])
-    judge_values(training)
+    judge_finite(forms[BATCH])
+    judge_finite(training)
 
 
 def judge_failed(student: Student, answer: Answer, batches: dict[int, Answer], failed: list[int]) -> None:
@@ -279,7 +279,7 @@ def name_shape(batch: int, shape: list[int], dtype: str) -> None:
     fail("score-shape-wrong", **facts)
 
 
-def judge_values(form: Answer) -> None:
+def judge_finite(form: Answer) -> None:
     dtype = form.text("dtype")
     if not dtype.startswith(("float", "bfloat")):
         fail("predictions-not-scores", batch=BATCH, shape=f"{tuple(shape_of(form))} and type {dtype}")

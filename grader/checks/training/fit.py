@@ -35,7 +35,7 @@ def name_validation_training(run: FitRun) -> None:
         fail("validation-trained-on", images=sum(run.trained_on_val))
 
 
-def judge_form(history: Answer) -> None:
+def judge_history(history: Answer) -> None:
     """A dict of three lists of plain numbers."""
     kind = history.text("type")
     if "keys" not in history:

@@ -92,7 +92,7 @@ def observe_reported(student: Student) -> tuple[Answer, list[Group]]:
     return student.observe("training.reported_losses", **arguments_of(groups)), groups
 
 
-def judge_training(answer: Answer, groups: list[Group]) -> None:
+def judge_training_losses(answer: Answer, groups: list[Group]) -> None:
     """TODO 5's half: what train_one_epoch returned."""
     parts = answer.parts("training", len(groups))
     for part in parts:
@@ -101,7 +101,7 @@ def judge_training(answer: Answer, groups: list[Group]) -> None:
     judge_losses(got, groups, "train_one_epoch", 5)
 
 
-def judge_evaluation(answer: Answer, groups: list[Group]) -> None:
+def judge_evaluation_losses(answer: Answer, groups: list[Group]) -> None:
     """TODO 6's half, when evaluate can be judged at all: its form is the accuracy check's business."""
     got = []
     for part, group in zip(answer.parts("evaluation", len(groups)), groups):
@@ -111,7 +111,7 @@ def judge_evaluation(answer: Answer, groups: list[Group]) -> None:
         if pair.integer("count") != 2 or pair.text("type") not in ("tuple", "list"):
             return
         first, second = pair.part("first"), pair.part("second")
-        swapped = _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group) < np.inf
+        swapped = "value" in second and _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group)
         got.append(_loss(second if swapped else first, "evaluate", 6))
     judge_losses(got, groups, "evaluate", 6)
 

@@ -12,9 +12,10 @@ import pytest
 from grader.engine import reports
 from grader.engine.check import Check, GraderTrouble
 from grader.engine.contract import Contract
+from grader.engine.hints import load_hints
 from grader.engine.keys import BadKey, Key, installation_key, read_key
 from grader.engine.result import Result
-from grader.engine.rubric import BadRubric, load_hints, load_rubric
+from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, start_server
 from grader.engine.run_folders import sweep_stale
 from grader.engine.submission.read import NoSubmission, read

@@ -20,8 +20,9 @@ from pathlib import Path
 from grader.engine.check import Check, Failed, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen
+from grader.engine.hints import load_hints
 from grader.engine.result import CheckResult
-from grader.engine.rubric import BadRubric, load_hints, load_rubric
+from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, surroundings
 from grader.engine.student import Student
 from grader.engine.submission.read import NoSubmission, Submission, read

@@ -14,7 +14,8 @@ from grader.engine.submission.safe_files import Tree
 
 NAME = "MANIFEST.sha256"
 TEACHER_ROOMS = ("authoring", "corpus", "classroom")  # folders of grader/ that no student gets
-GUARDED = ("grader/", ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
+ENTRY_POINT = "grader_entry_point.py"  # beside grader/: what pytest loads first
+GUARDED = ("grader/", ENTRY_POINT, ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
 LARGEST = 1_000_000  # bytes; no file of the grader comes near it
 MOST_FILES = 5_000
 NAMES_SHOWN = 6

@@ -1,7 +1,11 @@
 """What a probe is: a function that calls student code and returns plain numbers and arrays.
 
     @probe("shapes")                                  # imports the student's shapes.py
-    def areas(student, widths, heights): ...          # -> {"name": scalar | ndarray | Raised}
+    def areas(student, widths, heights): ...          # -> {"name": value}
+
+A value is None, a bool, a number, a text, an array (float32, float64, int64, uint8, bool), a list or dict of values, or
+what student code raised in its place (Raised). The probe's docstring says what it returns, with shapes; a check reads
+it by the same names.
 
 `student.shapes` is the imported module; `student.function("shapes", "area")` fetches a name or raises MissingName.
 Exceptions that leave a probe are reported as the student's (only frames in the student's files are kept); wrap a call

@@ -33,7 +33,7 @@ class Caps:
     cpu_seconds: int = 95
     memory_bytes: int = 2_000_000_000
     file_bytes: int = 64 << 20
-    open_files: int = 512
+    open_files: int = 128  # each can hold memory that belongs to no process: a filled pipe, a socket, a shared file
     processes: int = 64
 
 
