@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
 
-from grader.contract import WEEK
-from grader.engine.run import surroundings
-from grader.engine.worker.trusted.fork_client import ForkServer
-from grader.engine.worker.trusted.job import Limits, Request
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+from grader.contract import WEEK  # noqa: E402
+from grader.engine.run import surroundings  # noqa: E402
+from grader.engine.worker.trusted.fork_client import ForkServer  # noqa: E402
+from grader.engine.worker.trusted.job import Limits, Request  # noqa: E402
 
 ROUNDS = 40
 MODEL = "class DigitClassifier:\n    pass\n"

@@ -21,7 +21,7 @@ from grader.engine.check import Check, Failed, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen
 from grader.engine.result import CheckResult
-from grader.engine.rubric import BadRubric, load_hints, load_rubric
+from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, surroundings
 from grader.engine.student import Student
 from grader.engine.submission.read import NoSubmission, Submission, read
@@ -46,15 +46,15 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
         print(f"There is no check {arguments.check}; {known}.{meant}", file=sys.stderr)
         return 2
     try:
-        rubric, hints = load_rubric(contract), load_hints(contract)
+        rubric = load_rubric(contract)
         contract.verify()
         submission = read(arguments.submission, contract, int(rubric.limits["file_bytes"]))
+        server = InProcessServer(surroundings(contract), folder_of(submission))
+        one = Run(submission, server, rubric, seed=arguments.seed)
     except (NoSubmission, BadRubric, GraderTrouble) as error:
         print(error, file=sys.stderr)
         return 2
     print(UNPROTECTED)
-    server = InProcessServer(surroundings(contract), folder_of(submission))
-    one = Run(submission, server, rubric, hints, arguments.seed)
     try:
         own: list[BaseException] = []
         result = one.check(watched(check, own))
