@@ -185,7 +185,7 @@ class Run:
 
 
 def training_seed(seed: int) -> int:
-    """The seed student code gets: derived from the run's, and of no use to find it."""
+    """The seed student code gets: derived from the run's, and useless for finding it."""
     text = f"training {seed}".encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
 

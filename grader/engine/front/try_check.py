@@ -1,4 +1,4 @@
-"""`python -m grader try CHECK DIR`: one check on one submission, in this very process, where a debugger works.
+"""`python -m grader try CHECK DIR`: one check on one submission, in this process, where a debugger works.
 
 For whoever writes a check or wants to know why it says what it says. `breakpoint()` works in the check, in its probe
 and in the submitted files. Exit status: 0 passed, 1 not passed, 2 bad input, 3 trouble of the grader's own.
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
 
 
 def folder_of(submission: Submission) -> Path | None:
-    """Where the very files lie that were read; None for a notebook, whose cells are put together elsewhere."""
+    """Where the files that were read lie; None for a notebook, whose cells are put together elsewhere."""
     if submission.is_notebook:
         return None
     path, files = submission.path.resolve(), submission.files
@@ -78,7 +78,7 @@ def folder_of(submission: Submission) -> Path | None:
 
 
 def watched(check: Check, errors: list[BaseException]) -> Check:
-    """The check, leaving behind what it raises that is no ending of a check."""
+    """The same check, which also keeps what it raises by mistake."""
 
     @functools.wraps(check.function)
     def function(student: Student) -> None:

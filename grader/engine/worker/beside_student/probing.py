@@ -30,7 +30,7 @@ class MissingName(Exception):
 def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Raised | None]:
     """Call student code; return (value, None) or (None, what it raised).
 
-    An untouched TODO (NotImplementedError("TODO 4: ...")) and MissingName pass through: they are no diagnosis.
+    An untouched TODO (NotImplementedError("TODO 4: ...")) and MissingName pass through: they are not a diagnosis.
     """
     try:
         return function(*args, **kwargs), None
