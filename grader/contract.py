@@ -41,6 +41,6 @@ WEEK = Contract(
     verify=digits.load,
     steering=("torch.py", "torchvision.py"),
     slips=causes.SLIPS,
-    live=LiveWords("waiting for the network", "training on secret digits"),
+    live=LiveWords("waiting for the network", "training on secret digits, epoch {epoch}"),
     sections=DigitSections(),
 )

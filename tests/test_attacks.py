@@ -41,7 +41,7 @@ class Ground:
 
     @property
     def pid(self) -> int:
-        return int(self.server.process.pid)  # type: ignore[attr-defined]
+        return int(self.server.worker.pid)  # type: ignore[attr-defined]
 
     def state(self) -> dict[str, str]:
         grader = self.places["grader"]
@@ -67,7 +67,7 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     places = {"grader": ROOT / "grader", "root": ROOT, "other": other, "canary": canary, "temporary": folder}
     while not (server.full.ready and server.light.ready):  # type: ignore[attr-defined]
         time.sleep(0.05)  # before that there are children that only try things out
-    own = {p.pid for p in psutil.Process(server.process.pid).children()}  # type: ignore[attr-defined]
+    own = {p.pid for p in psutil.Process(server.worker.pid).children(recursive=True)}  # type: ignore[attr-defined]
     try:
         yield Ground(server, places, own)
     finally:
@@ -153,6 +153,7 @@ def check_invariant(attack: Attack, ground: Ground, tmp_path: Path) -> None:
     assert not left
     statuses = {check.status for check in result.checks if not earned[check.id]}
     assert statuses <= set(attack.allowed) <= set(STATUSES), result.checks
+    assert set(attack.findings) <= {check.finding for check in result.checks}
     shown = "\n".join([result.prints, *(c.message + c.hint for c in result.checks)])
     assert not [text for text in attack.silent if text in shown]
     assert not [value for value in SECRETS.values() if len(value) > 4 and value in result.dumps()]

@@ -1,11 +1,11 @@
-"""The same exercises as a notebook. Cells tagged "data.py", in order, make up data.py again (for the grader)."""
+"""The same exercises as a notebook. Cells tagged with a file's name, in order, make up that file again."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import nbformat
@@ -13,6 +13,7 @@ from nbformat import v4
 
 LEFT_OUT = ("main",)  # the command line has no place in a notebook
 MARKDOWN = "# %% [markdown]"
+EXERCISES = "# %% exercises "
 
 
 def notebook(text: str, stubs: dict[str, str]) -> bytes:
@@ -21,15 +22,17 @@ def notebook(text: str, stubs: dict[str, str]) -> bytes:
     # %% [markdown]    a block of text
     # %% code          a given cell, untagged
     # %% exercises F   every cell made from the student's file F stands here
+
+    A file without such a block comes after the last one that has one.
     """
     cells: list[Any] = []
-    for heading, body in blocks(text):
+    for heading, body in with_every_file(list(blocks(text)), stubs):
         if heading == MARKDOWN:
             cells.append(v4.new_markdown_cell(body))
         elif heading == "# %% code":
             cells.append(v4.new_code_cell(body))
         else:
-            file = heading.removeprefix("# %% exercises ").strip()
+            file = heading.removeprefix(EXERCISES).strip()
             for source, exercise in pieces(stubs[file]):
                 tags = ["exercise", file] if exercise else [file]
                 cells.append(v4.new_code_cell(source, metadata={"tags": tags}))
@@ -46,6 +49,14 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
     parts = re.split(r"^(# %% .*)$", text, flags=re.MULTILINE)
     for heading, body in zip(parts[1::2], parts[2::2], strict=True):
         yield heading.strip(), body.strip("\n")
+
+
+def with_every_file(found: list[tuple[str, str]], files: Iterable[str]) -> list[tuple[str, str]]:
+    """The blocks, and one for each file that the text does not name."""
+    named = [heading for heading, _ in found]
+    last = max((place for place, heading in enumerate(named, 1) if heading.startswith(EXERCISES)), default=len(named))
+    missing = [(EXERCISES + file, "") for file in files if EXERCISES + file not in named]
+    return [*found[:last], *missing, *found[last:]]
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:

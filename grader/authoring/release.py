@@ -177,6 +177,6 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     if not slug_of(load_course(root)):
         print(
             "Note: repository in templates/course.toml names no repository on GitHub yet. Until it does, students "
-            "are graded by the copy in their own repository (practice), and the notebook finds no digits on Colab."
+            "are graded by the copy in their own repository (practice), and on Colab the notebook finds no files."
         )
     return 0

@@ -4,6 +4,7 @@
     source = "A01"
     parts = ["model"]             # what is graded; the rest is not touched by it
     allowed = ["crashed"]         # optional: the only statuses its checks may end with
+    finding = "answer-malformed"  # optional: what a check must end with
     silent = ["READ"]             # optional: what must not stand in the report: the attack prints it when it succeeds
     tier = "confined"             # optional: practice does not promise to stop it
     base = "worthless"            # the submission without the hostile lines: worthless (the default) earns 0,
@@ -47,6 +48,7 @@ class Attack:
     files: dict[str, str]
     links: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
 
 def filled(text: str, places: dict[str, Path]) -> str:
@@ -59,7 +61,8 @@ def load(path: Path) -> Attack:
     raw = load_toml(path)
     name = raw.get("base", "worthless")
     base = corpus.reference() if name == "reference" else corpus.source_of(corpus.load(corpus.base_path(name)))
-    files = corpus.source_of(corpus.load(path), base)
+    entry = corpus.load(path)
+    files = corpus.source_of(entry, base)
     for place, code in raw.get("insert", {}).items():
         files = inserted(files, place, code)
     return Attack(
@@ -73,6 +76,7 @@ def load(path: Path) -> Attack:
         files=files,
         links=raw.get("links", {}),
         sizes=raw.get("sizes", {}),
+        findings=entry.findings,
     )
 
 

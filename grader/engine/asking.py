@@ -28,11 +28,11 @@ class Asking:
     """
 
     def __init__(
-        self, submission: Submission, server: Server, rubric: Rubric, training_seed: int, folder: Path, deadline: float
+        self, submission: Submission, server: Server, rubric: Rubric, student_seed: int, folder: Path, deadline: float
     ):
         self.submission, self.server, self.limits = submission, server, rubric.limits
         self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
-        self.training_seed, self.folder, self.deadline = training_seed, folder, deadline
+        self.student_seed, self.folder, self.deadline = student_seed, folder, deadline
         submission.stage(folder / "stage")
         (folder / "home").mkdir()
         self.on_progress: OnProgress | None = None  # of the check that takes long
@@ -79,7 +79,7 @@ class Asking:
             needs=self.probes.needs_of(probe),
             stage=str(self.folder / "stage"),
             home=str(home),
-            seed=self.training_seed,
+            seed=self.student_seed,
             reads=tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder))),
             arguments=dict(arguments),
             stand_ins=tuple(self.broken_files),

@@ -35,9 +35,9 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     outcome = ending.outcome
     if ending.blocked:
         return "blocked", Finding("waits-for", {"what": one_line(reason(outcome), 200)})
-    function = check.calls[0].partition(".")[2]
-    file = f"{outcome.importing or check.calls[0].partition('.')[0]}.py"
-    facts: dict[str, Any] = {"function": function, "file": file, "todo": check.todo}
+    facts = asked(check)
+    if outcome.importing:
+        facts["file"] = f"{outcome.importing}.py"
     kind = outcome.kind
     if kind == "untouched":
         todo = int(outcome.values.get("todo", check.todo))
@@ -49,7 +49,7 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     if kind == "missing-file":
         return "failed", Finding("file-missing", facts | {"file": f"{outcome.values.get('module')}.py"})
     if kind == "missing-name":
-        return "failed", missing_name(outcome, check)
+        return "failed", missing_name(outcome)
     if kind in ("raised", "failed"):
         return raised(contract, outcome, facts, check)
     if kind == "timeout":
@@ -65,23 +65,29 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     return "grader_error", Finding("grader-broken", {"detail": one_line(f"{kind} {outcome.detail}")})
 
 
+def asked(check: Check) -> dict[str, Any]:
+    """The facts that every ending has: the function that was asked for, and its file."""
+    module, _, function = check.calls[0].partition(".")
+    return {"function": function, "file": f"{module}.py"}
+
+
 def reason(outcome: Outcome) -> str:
     """What something waits for, as the end of "This waits until ..."."""
     if outcome.importing:
         return f"{outcome.importing}.py can be imported"
     if outcome.kind == "missing-name":
         return f"{outcome.values.get('module')}.py defines {outcome.values.get('name')}"
-    return {"timeout": "the endless or very slow code is mended", "output": "the endless printing is mended"}.get(
-        outcome.kind, "the code that ended Python is mended"
+    return {"timeout": "the endless or very slow code is fixed", "output": "the endless printing is fixed"}.get(
+        outcome.kind, "the code that ended Python is fixed"
     )
 
 
-def missing_name(outcome: Outcome, check: Check) -> Finding:
+def missing_name(outcome: Outcome) -> Finding:
     module, name = str(outcome.values.get("module")), str(outcome.values.get("name"))
     found = [str(n) for n in outcome.values.get("found") or []]
     close = difflib.get_close_matches(name, found, 1, 0.6)
     similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
-    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar, "todo": check.todo})
+    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar})
 
 
 def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[Status, Finding]:

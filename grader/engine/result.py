@@ -12,6 +12,7 @@ import numpy as np
 from grader.engine.sections import NO_SECTIONS, Sections
 
 SCHEMA = "grader/score/v1"
+FULL_MARKS = 100  # what the points of a whole week sum to
 FRAME_LIMIT = 20
 Status = Literal["passed", "failed", "todo", "blocked", "timeout", "crashed", "grader_error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -36,7 +37,7 @@ class CheckResult:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
-    place: str = ""  # where the fault is, for people: "TODO 4, forward in model.py"
+    place: str = ""  # where the fault is, for people: "TODO N, the function in its file"
     frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
 
 
@@ -62,6 +63,11 @@ class Result:
     @property
     def score(self) -> int:
         return sum(check.score for check in self.checks)
+
+    @property
+    def final(self) -> bool:
+        """Whether `score` is a score: where the grader itself had trouble, it is only the points so far."""
+        return all(check.status != "grader_error" for check in self.checks)
 
     @property
     def max_score(self) -> int:
@@ -100,7 +106,9 @@ class Result:
             "seed": self.seed,
             "submission": dict(self.submission),
             "grader": dict(self.grader),
-            "score": self.score,
+            "final": self.final,
+            "score": self.score if self.final else None,
+            "points_so_far": self.score,
             "max_score": self.max_score,
             "parts": self.parts,
             "checks": [asdict(check) | {"frames": [dict(f) for f in check.frames]} for check in self.checks],
@@ -131,7 +139,10 @@ class Result:
             )
         except (KeyError, TypeError) as error:
             raise BadScore(f"score.json lacks or has a wrong {error}") from error
-        if (raw.get("score"), raw.get("max_score")) != (result.score, result.max_score):
+        told = result.to_json()
+        if any(key in raw and raw[key] != told[key] for key in ("final", "points_so_far")):
+            raise BadScore("score.json says of its points what its checks do not")
+        if (raw.get("score"), raw.get("max_score")) != (told["score"], told["max_score"]):
             raise BadScore("the total in score.json is not the sum of its checks")
         return result
 

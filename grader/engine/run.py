@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import shutil
 import threading
@@ -17,11 +16,13 @@ from grader.engine import VERSION
 from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
-from grader.engine.endings import NotSeen, ProtocolBroken, finding_of
+from grader.engine.endings import NotSeen, ProtocolBroken, asked, finding_of
+from grader.engine.hints import Hint, load_hints
+from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
-from grader.engine.printable import clean
+from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Result, Status
-from grader.engine.rubric import Hint, Rubric, load_hints, load_rubric
+from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run_folders import private_folder
 from grader.engine.student import Notes, Student
 from grader.engine.submission.manifest import grader_digest
@@ -38,13 +39,11 @@ OnResult = Callable[[CheckResult], None]
 
 def start_server(contract: Contract, kind: str | None = None, isolation: str | None = None) -> Server:
     """A warm server with what the week's probes need imported; for one run or for many."""
-    ours = __name__.partition(".")[0]
-    assert contract.package == ours, "the worker imports the engine under the week's own package"
     return start(kind, private_folder(), isolation, surroundings(contract))
 
 
 def surroundings(contract: Contract) -> Surroundings:
-    """What a worker is told about the week."""
+    """What a worker must know of a week."""
     return Surroundings(
         runtime=contract.module(contract.runtime),
         preload=tuple(map(contract.module, contract.preload)),
@@ -64,16 +63,19 @@ class Run:
         hints: Mapping[str, Hint] | None = None,
         seed: int | None = None,
         on_progress: OnProgress | None = None,
+        key: Key | None = None,
     ):
         self.contract: Contract = submission.contract
         self.submission, self.server = submission, server
         self.rubric = rubric or load_rubric(self.contract)
         self.hints = hints if hints is not None else load_hints(self.contract)
         self.seed = secrets.randbits(48) if seed is None else seed
+        self.key = key or installation_key()
         self.started, self.started_at = time.monotonic(), datetime.now(timezone.utc)
         self.folder = private_folder()
         deadline = self.started + self.rubric.limits["run_seconds"]
-        self.asking = Asking(submission, server, self.rubric, training_seed(self.seed), self.folder, deadline)
+        training_seed = self.key.number(self.seed, "student")  # what student code sees tells nothing about the run
+        self.asking = Asking(submission, server, self.rubric, training_seed, self.folder, deadline)
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}
@@ -97,7 +99,7 @@ class Run:
             pass  # the check meets it again in its turn, and reports it
 
     def student(self, check: Check) -> Student:
-        return Student(check, self.asking, self.notes, self.rubric, self.seed)
+        return Student(check, self.asking, self.notes, self.rubric, lambda name: self.key.rng(self.seed, name))
 
     def check(self, check: Check) -> CheckResult:
         """Run one check. Only our own fault ends as grader_error; nothing is raised for the student's."""
@@ -115,7 +117,7 @@ class Run:
             status, finding = self.judge(check, ending)
             raised = ending.outcome.raised
         except ProtocolBroken as error:
-            status, finding = "crashed", Finding("answer-malformed", {"detail": str(error)})
+            status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": str(error)})
         except (KeyboardInterrupt, SystemExit):
             raise
         except GraderTrouble as error:
@@ -123,12 +125,12 @@ class Run:
         except Exception as error:
             if student.answered and isinstance(error, ODD_ANSWER):
                 detail = f"it could not be read: {type(error).__name__}"
-                status, finding = "crashed", Finding("answer-malformed", {"detail": detail})
+                status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": detail})
             else:
                 status = "grader_error"
                 finding = Finding("grader-broken", {"detail": f"{type(error).__name__}: {error}"})
         quiet = status in ("passed", "grader_error")
-        frames = () if quiet else own_lines(self.submission, todo_of(check, finding), raised)
+        frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), raised)
         points, seconds = self.rubric.points[check.id], time.monotonic() - start
         result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
         self.results[check.id] = result
@@ -160,9 +162,9 @@ class Run:
             seconds=round(time.monotonic() - self.started, 2),
             seed=self.seed,
             submission={
-                "name": clean(self.submission.name),
+                "name": one_line(self.submission.name),
                 "digest": self.submission.digest,
-                "notes": [clean(note) for note in self.submission.notes],
+                "notes": [one_line(note, 2000) for note in self.submission.notes],
             },
             grader={
                 "version": VERSION,
@@ -170,6 +172,7 @@ class Run:
                 "isolation": self.asking.isolation,
                 "measures": self.asking.measures,
                 "worker": self.server.kind,
+                "key": self.key.fingerprint if self.key.kept else None,
             },
             checks=tuple(done),
             recorded=dict(self.notes.recorded),
@@ -184,12 +187,6 @@ class Run:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def training_seed(seed: int) -> int:
-    """The seed student code gets: derived from the run's, and useless for finding it."""
-    text = f"training {seed}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
-
-
 def grade(
     submission: Submission,
     server: Server,
@@ -198,11 +195,12 @@ def grade(
     on_result: OnResult | None = None,
     on_progress: OnProgress | None = None,
     parts: Sequence[str] | None = None,
+    key: Key | None = None,
 ) -> Result:
-    """Grade one submission with a warm server. parts: only these (default all)."""
+    """Grade one submission with a warm server. parts: only these (default all). key: default the installation's."""
     contract = submission.contract
     checks = [check for check in contract.checks if parts is None or check.part in parts]
-    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress)
+    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress, key=key)
     try:
         run.begin(checks)
         for check in contract.in_run_order(checks):

@@ -35,7 +35,7 @@ class Recorder:
 
     def forward(self, model: nn.Module, scores: torch.Tensor, training: bool, images: torch.Tensor) -> None:
         """Note one pass and, later, whether a gradient came back to its scores."""
-        seen = {
+        one = {
             "training": training,
             "graph": scores.requires_grad,
             "gradient": False,
@@ -43,14 +43,14 @@ class Recorder:
             "images": images.detach().clone(),
             "scores": scores.detach().clone(),
         }
-        self.forwards.append(seen)
+        self.forwards.append(one)
         self.events.append("forward")
         if scores.requires_grad:
-            scores.register_hook(lambda gradient: self._backward(seen, gradient))  # type: ignore[no-untyped-call]
+            scores.register_hook(lambda gradient: self._backward(one, gradient))  # type: ignore[no-untyped-call]
 
-    def _backward(self, seen: dict[str, Any], gradient: torch.Tensor) -> None:
-        seen["gradient"] = True
-        seen["arrived"] = gradient.detach().clone()
+    def _backward(self, one: dict[str, Any], gradient: torch.Tensor) -> None:
+        one["gradient"] = True
+        one["arrived"] = gradient.detach().clone()
         self.events.append("backward")
 
 
@@ -78,7 +78,7 @@ def type_name(value: Any) -> str:
     return "DigitClassifier" if isinstance(value, GraderModel) else type(value).__name__
 
 
-class Line(GraderModel):
+class OneLayer(GraderModel):
     """One layer, log_softmax((W + C) x): every gradient can be recomputed in numpy.
 
     C is frozen and large, so that the scores differ although images and gradients are small (below any
@@ -164,10 +164,10 @@ class Foreign(Exception):
 
 def sort_out(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[nn.Module, Any, Any]:
     """Find (model, loader, optimizer or None) among the arguments, in whatever order the student hands them over."""
-    given = [*args, *kwargs.values()]
-    models = [a for a in given if isinstance(a, nn.Module) and next(a.parameters(), None) is not None]
-    optimizers = [a for a in given if isinstance(a, torch.optim.Optimizer)]
-    loaders = [a for a in given if hasattr(a, "__iter__") and not isinstance(a, (str, nn.Module))]
+    handed = [*args, *kwargs.values()]
+    models = [a for a in handed if isinstance(a, nn.Module) and next(a.parameters(), None) is not None]
+    optimizers = [a for a in handed if isinstance(a, torch.optim.Optimizer)]
+    loaders = [a for a in handed if hasattr(a, "__iter__") and not isinstance(a, (str, nn.Module))]
     if not models or not loaders:
         raise Foreign("no model or no loader among the arguments")
     return models[0], loaders[0], optimizers[0] if optimizers else None

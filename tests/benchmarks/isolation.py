@@ -40,7 +40,7 @@ class DigitClassifier:
 
 class Measured(ForkServer):
     def process_tree(self) -> psutil.Process:
-        return psutil.Process(self.process.pid)
+        return psutil.Process(self.worker.pid)
 
 
 def request(folder: Path, number: int, text: str) -> Request:

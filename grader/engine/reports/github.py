@@ -70,7 +70,9 @@ def annotation(result: Result, check: CheckResult, level: str, folder: str) -> s
 
 
 def points_notices(result: Result) -> list[str]:
-    """The two notices that GitHub Classroom's reporter prints and its scores were read from."""
+    """The two notices that GitHub Classroom's reporter prints and its scores were read from; none without a score."""
+    if not result.final:
+        return []
     report = json.dumps({"totalPoints": result.score, "maxPoints": result.max_score}, separators=(",", ":"))
     return [
         command("notice", {"title": "Autograding complete"}, f"Points {result.score}/{result.max_score}"),
@@ -93,6 +95,7 @@ def escape_property(text: str) -> str:
 
 
 def outputs(result: Result) -> str:
-    """Lines for $GITHUB_OUTPUT: numbers and one fixed word, nothing from a submission."""
+    """Lines for $GITHUB_OUTPUT: numbers and fixed words, nothing from a submission. score is empty while not final."""
     passed = str(all(check.status == "passed" for check in result.checks)).lower()
-    return f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\n"
+    score = str(result.score) if result.final else ""
+    return f"score={score}\nmax_score={result.max_score}\npassed={passed}\nfinal={str(result.final).lower()}\n"

@@ -27,7 +27,7 @@ from grader.engine.worker.channel import Frame, encode
 from grader.engine.worker.walls.limits import PRIVATE
 
 Send = Callable[[bytes], None]
-NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # as torch and the system say it
+NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # in libraries' words too
 
 
 class Student:
@@ -107,7 +107,7 @@ def settle_home(home: str) -> None:
 
 
 def writable(value: Any) -> Any:
-    """Arrays of a frame are read-only views, which torch.from_numpy warns about; a copy is not."""
+    """Arrays of a frame are read-only views, which some libraries warn about; a copy is not."""
     return value.copy() if hasattr(value, "flags") else value
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.engine.worker.channel import encode
-from grader.engine.worker.processes import ServerFailed, bootstrap, kill_family
+from grader.engine.worker.processes import ServerFailed, Worker
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
@@ -84,12 +84,13 @@ class ForkServer:
             "from grader.engine.worker.surroundings import Surroundings; "
             f"main({theirs_light.fileno()}, {theirs_full.fileno()}, {surroundings!r}, {wanted!r})"
         )
-        self.process = subprocess.Popen(
-            bootstrap(call),
+        self.worker = Worker(
+            call,
+            False,  # each child gets a namespace of its own
+            (theirs_light.fileno(), theirs_full.fileno()),
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            pass_fds=(theirs_light.fileno(), theirs_full.fileno()),
             env=clean_environment(home),
             cwd=home,
             start_new_session=True,  # Ctrl-C in the terminal is for us; we end the worker
@@ -206,8 +207,7 @@ class ForkServer:
         """End the server and everything below it."""
         for line in (self.light, self.full):
             line.control.close()
-        kill_family(self.process.pid)
-        self.process.wait()
+        self.worker.end()
         self.log.close()
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -33,7 +33,7 @@ def start(kind: str | None, home: Path, isolation: str | None, surroundings: Sur
     isolation: "confined" to have that tier or raise NotConfined, "practice" for resource limits only, None for what
     the system offers.
     """
-    prctl(PR_SET_DUMPABLE, 0)  # the judging process holds the labels: no other process of this user looks into it
+    prctl(PR_SET_DUMPABLE, 0)  # this process holds what checks compare with: no other of this user looks into it
     if kind is None:
         kind = "fork" if sys.platform.startswith("linux") else "spawn"
     if kind == "fork":
