@@ -1,7 +1,7 @@
 """Inside the process that runs student code: import the submission, run one probe, answer.
 
 Everything here shares its process with student code, so none of it is trusted: it holds no secret, and what
-it sends is checked on the other side. Frames sent, in order: "started", "importing" (once a file), "imported",
+it sends is checked on the other side. Frames sent, in order: "started", "importing" (once per file), "imported",
 any number of "progress", and one of "answer", "raised", "untouched", "missing-name", "missing-file", "failed".
 """
 
