@@ -196,7 +196,7 @@ def one_pass(loader: Any, limit: int) -> dict[str, Any]:
         if pair[0] is None or pair[1] is None or not pair[0].ndim or not pair[1].ndim or not all(alike):
             break
         images.append(pair[0].reshape(len(pair[0]), -1).astype(np.float32))
-        labels.append(pair[1])
+        labels.append(pair[1].copy())  # not the worker's shared memory: each batch of it holds an open file
         total += len(pair[0])
         if total > limit:
             answer["endless"] = True

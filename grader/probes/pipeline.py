@@ -85,7 +85,8 @@ def drawn(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
     for batch in loader:
         if not (isinstance(batch, (list, tuple)) and len(batch) == 2 and all(map(torch.is_tensor, batch))):
             return None
-        batches.append((batch[0], batch[1]))
+        # not the shared memory of a loader's workers: each batch of it holds two open files
+        batches.append((batch[0].clone(), batch[1].clone()))
     return batches or None
 
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from grader.engine.worker.walls.libc import libc
 from grader.engine.worker.walls.limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
-from grader.engine.worker.walls.namespaces import CLONE_NEWPID
+from grader.engine.worker.walls.namespaces import CLONE_NEWIPC, CLONE_NEWPID
 
 MOST_DESCRIPTORS = 4096
 END_SECONDS = 5.0  # how long a crowd that keeps forking is hunted
@@ -38,7 +38,8 @@ def guard(judge: int, apart: bool) -> None:
     prctl(PR_SET_DUMPABLE, 0)
     if apart:
         try:
-            libc("unshare", CLONE_NEWPID)  # for children only; refused to everybody but root
+            # for children only, and shared memory of System V that dies with them; refused to everybody but root
+            libc("unshare", CLONE_NEWPID | CLONE_NEWIPC)
         except OSError:
             pass
     keeper = os.getpid()

@@ -33,12 +33,12 @@ class Caps:
     cpu_seconds: int = 95
     memory_bytes: int = 2_000_000_000
     file_bytes: int = 64 << 20
-    open_files: int = 512
+    open_files: int = 128  # each can hold memory that belongs to no process: a filled pipe, a socket, a shared file
     processes: int = 64
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread a process."""
+    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread per process."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in KEPT}
     private = {name: str(home) for name in PRIVATE}
     settings = {
