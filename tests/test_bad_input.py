@@ -75,8 +75,12 @@ def test_a_file_that_is_not_text(graded, tmp_path):
 
 
 def test_a_file_that_the_system_does_not_open(server, tmp_path, monkeypatch):
-    def refuse(path, *_):
-        raise PermissionError(13, "Permission denied", str(path))
+    really_open = os.open
+
+    def refuse(path, *args, **options):
+        if str(path).endswith(".py"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really_open(path, *args, **options)
 
     for name, text in corpus.reference().items():
         (tmp_path / name).write_text(text, encoding="utf-8")
