@@ -14,11 +14,18 @@ from pathlib import Path
 
 import psutil
 
-from grader.engine.run import PRELOAD
+from grader.contract import WEEK
+from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.trusted.fork_client import ForkServer
 from grader.engine.worker.trusted.job import Limits, Request
 
 ROUNDS = 40
+SURROUNDINGS = Surroundings(
+    runtime=WEEK.module(WEEK.runtime),
+    preload=tuple(map(WEEK.module, WEEK.preload)),
+    code=(str(WEEK.folder / "__init__.py"), str(WEEK.folder / "probes")),
+    hidden=str(WEEK.rubric_path),
+)
 MODEL = "class DigitClassifier:\n    pass\n"
 HEAVY = """
 import time
@@ -81,7 +88,7 @@ def main() -> None:
         for asked in ("practice", None):
             name = asked or "best"
             (folder / name / "server").mkdir(parents=True)
-            servers[name] = Measured(folder / name / "server", PRELOAD, asked)
+            servers[name] = Measured(folder / name / "server", SURROUNDINGS, asked)
         for name, found in children(servers, folder).items():
             server = servers[name]
             quiet, median = found[len(found) // 10], statistics.median(found)

@@ -11,6 +11,7 @@ from _pytest.terminal import TerminalReporter
 from rich.console import RenderableType
 from rich.live import Live
 
+from grader.engine import trouble
 from grader.engine.front.pytest_session import Host
 from grader.engine.reports import terminal
 from grader.engine.reports.words import isolation_words
@@ -98,6 +99,8 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
                 self.console.print(f"The report to open: {page}", style="dim", markup=False)
+            if result.trouble:
+                self.console.print(trouble.line(self.config.option.report), style="dim", markup=False)
             self.console.print(f"Isolation: {isolation_words(result)}", style="dim", markup=False, soft_wrap=True)
             self.console.print(f"To repeat this run exactly: --seed={result.seed}", style="dim")
         return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +17,10 @@ def bootstrap(call: str) -> list[str]:
     """The command of a worker: isolated from PYTHON* variables and the current folder; our own folder comes last."""
     root = str(Path(__file__).resolve().parents[3])
     return [sys.executable, "-I", "-X", "utf8", "-c", f"import sys; sys.path.append({root!r}); {call}"]
+
+
+def remove_tree(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_family(pid: int) -> None:
