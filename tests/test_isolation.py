@@ -86,7 +86,7 @@ def test_confined_is_refused_clearly_where_it_cannot_be_had(tmp_path):
         [*command, "--worker=spawn", f"--report={tmp_path / 'out'}"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 4 and "confined cannot be had here" in done.stderr + done.stdout
+    assert done.returncode == 4 and "confined is not available here" in done.stderr + done.stdout
     assert not (tmp_path / "out" / "score.json").exists() and "Traceback" not in done.stdout + done.stderr
 
 

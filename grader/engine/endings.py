@@ -118,7 +118,8 @@ def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: C
             return "crashed", Finding(slip.finding, facts)
     if not error.frames:
         if error.type == "TypeError" and (called := SIGNATURE.search(message)):
-            own = {name.partition(".")[2] for name in check.calls} | {todo.name for todo in contract.todos}
+            methods = {todo.name for todo in contract.todos if todo.is_method}
+            own = {name.partition(".")[2] for name in check.calls} | methods
             ours = own & set((called[1] or "").split("."))
             return "failed", Finding("wrong-signature" if ours or not called[1] else "brackets-missing", facts)
         return "crashed", Finding("answer-odd", facts)

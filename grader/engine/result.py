@@ -95,7 +95,7 @@ class Result:
 
     @property
     def untouched(self) -> bool:
-        """True for a skeleton fresh from the box."""
+        """True for a skeleton in which nothing is done yet."""
         return bool(self.checks) and all(check.status == "todo" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Result:
     def from_json(cls, raw: Any, sections: Sections) -> Result:
         """Raises BadScore. Nothing in the file is trusted to be of the right kind."""
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-            raise BadScore(f"this is no score.json of schema {SCHEMA}")
+            raise BadScore(f"this is not a score.json of schema {SCHEMA}")
         try:
             checks = tuple(check_from_json(entry) for entry in raw["checks"])
             result = cls(

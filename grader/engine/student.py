@@ -64,7 +64,7 @@ class Student:
         return self._asking.folder / name
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once a run: for inputs and readings that several checks share."""
+        """What `make` gives, made once per run: for inputs and readings that several checks share."""
         if name not in self._notes.memory:
             self._notes.memory[name] = make()
         return self._notes.memory[name]

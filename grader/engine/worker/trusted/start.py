@@ -47,5 +47,5 @@ def start(kind: str | None, home: Path, isolation: str | None, surroundings: Sur
     if isolation == "confined" and server.isolation != "confined":
         lacking = ", ".join(missing(server.measures())) if kind == "fork" else "it needs --worker=fork"
         server.close()
-        raise NotConfined(f"The isolation tier confined cannot be had here ({lacking}).")
+        raise NotConfined(f"The isolation tier confined is not available here ({lacking}).")
     return server
