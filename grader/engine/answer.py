@@ -3,7 +3,7 @@
     together = answer.part("together")           # a dict of the probe
     runs = answer.parts("alone", 3)               # a list of three dicts
     loss = together.number("loss")
-    weight = together.array("weight", (10, 784))  # floats; an axis may be None, any length, or SOME, at least 1
+    weight = together.array("weight", (10, None))  # floats; an axis may be None, of any length, or SOME, of at least 1
 
 Student code runs beside the probe and could send an answer of its own making. So what is read has the type, the
 shape and the length that was asked for, or the check ends as `crashed` (ProtocolBroken). `answer["name"]` reads

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from grader.engine.worker.beside_student.probing import attempt, probe
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours, probe
 from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import (
     build,
@@ -47,6 +47,8 @@ def construct(student: Any) -> dict[str, Any]:
     maker = student.function("model", "DigitClassifier")
     is_class = isinstance(maker, type)
     model, raised = attempt(maker)
+    if is_ours(model):  # a factory may hand out what is not theirs
+        raise MissingName("model", "DigitClassifier", [])
     return {
         "kind": "class" if is_class else "instance" if isinstance(maker, nn.Module) else type(maker).__name__,
         "callable": callable(maker),

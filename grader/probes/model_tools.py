@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from grader.engine.worker.beside_student.probing import attempt
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours
 
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
@@ -20,7 +20,10 @@ SEED = torch.manual_seed
 
 
 def build(student: Any) -> Any:
-    return student.function("model", "DigitClassifier")()
+    model = student.function("model", "DigitClassifier")()
+    if is_ours(model):  # a factory may hand out what is not theirs
+        raise MissingName("model", "DigitClassifier", [])
+    return model
 
 
 def observed(body: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:

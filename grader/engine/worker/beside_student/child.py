@@ -22,7 +22,7 @@ from typing import Any
 
 from grader.engine.worker.beside_student.describe import describe
 from grader.engine.worker.beside_student.importer import NotThere, StudentFiles
-from grader.engine.worker.beside_student.probing import MissingName, untouched
+from grader.engine.worker.beside_student.probing import MissingName, is_ours, untouched
 from grader.engine.worker.channel import Frame, encode
 from grader.engine.worker.walls.limits import PRIVATE
 
@@ -38,9 +38,9 @@ class Student:
         self.__dict__.update(modules)
 
     def function(self, module: str, name: str) -> Any:
-        """The student's `name` in `module`. Raises MissingName."""
+        """The student's `name` in `module`. Raises MissingName, also where it is a part of the grader's own."""
         found = vars(self._modules[module])
-        if name not in found:
+        if name not in found or is_ours(found[name]):
             own = [n for n, v in found.items() if getattr(v, "__module__", "") == module and not n.startswith("__")]
             raise MissingName(module, name, own)
         return found[name]

@@ -15,12 +15,17 @@ code.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from grader.engine.worker.beside_student.describe import describe
 from grader.engine.worker.raised import Raised
+
+PACKAGE = __name__.partition(".")[0]
+OWN_FOLDER = str(Path(__file__).resolve().parents[3]) + os.sep
 
 
 class MissingName(Exception):
@@ -29,6 +34,15 @@ class MissingName(Exception):
     def __init__(self, module: str, name: str, found: list[str]):
         super().__init__(f"{module}.py defines no {name}")
         self.module, self.name, self.found = module, name, found
+
+
+def is_ours(value: Any) -> bool:
+    """Whether a function, or a class or one that it stands on, was written for the grader: nobody's answer."""
+    kinds = value.__mro__ if isinstance(value, type) else type(value).__mro__
+    code = getattr(value, "__code__", None)
+    return any(str(vars(kind).get("__module__", "")).startswith(f"{PACKAGE}.") for kind in kinds) or (
+        str(getattr(code, "co_filename", "")).startswith(OWN_FOLDER)
+    )
 
 
 def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Raised | None]:

@@ -167,11 +167,12 @@ class ForkServer:
         ours.close()
         if kind == "ended":
             kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
-        if kind == "refused" or (kind == "died" and job.clock is None):  # before student code began: not its fault
+        unbegun = kind == "refused" or (kind == "died" and job.clock is None)  # student code had not begun to run
+        if unbegun and not line.dead:  # once the server is gone, so is the folder
             why = str(job.final.values) if job.final is not None else job.prints.text()
             with (self.home / "attempts.log").open("a", encoding="utf-8") as log:
                 log.write(f"{number}: {kind} {status} {why}\n")
-            if attempts > 1 and not line.dead:
+            if attempts > 1:
                 job.again()
                 self.run(job, line, f"{number}+", attempts - 1)
                 return
