@@ -338,7 +338,7 @@ def texts_in(value) -> Iterator[str]:
             yield from texts_in(item)
 
 
-def test_the_portable_worker_gives_each_child_a_home_of_its_own(tmp_path):
+def test_the_portable_worker_gives_each_child_a_home_of_its_own(spawned, tmp_path):
     home = tmp_path / "server"
     home.mkdir()
     server = SpawnServer(home, surroundings(WEEK))
