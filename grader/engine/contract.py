@@ -85,6 +85,7 @@ class Contract:
     tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
     runtime: the module that warms a worker up; preload: modules every worker imports before it serves
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
+    known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
     """
 
@@ -103,6 +104,7 @@ class Contract:
     preload: tuple[str, ...] = ()
     bundled: tuple[str, ...] = ()
     verify: Callable[[], object] = lambda: None
+    known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()
     live: LiveWords = LiveWords()

@@ -47,6 +47,7 @@ class Result:
 
     recorded: the week's own entries of score.json, by name; sections says what reports make of them
     evidence: arrays for pictures; they travel in evidence.npz
+    trouble: stacks of the grader's own code, for those who look after it; they travel in trouble.txt
     """
 
     started_at: str
@@ -58,6 +59,7 @@ class Result:
     recorded: Mapping[str, Any] = field(default_factory=dict)
     prints: str = ""  # the tail of what student code printed in the first check that did not pass
     evidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trouble: str = field(default="", compare=False)
     sections: Sections = field(default=NO_SECTIONS, repr=False, compare=False)
 
     @property
