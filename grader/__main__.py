@@ -16,6 +16,9 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = {
     "build": ("grader.authoring.build", "make what a student gets from solution/ and templates/"),
     "release": ("grader.authoring.release", "make a student repository, or what a grading service wants"),
+    "constraints": ("grader.authoring.constraints", "pin the versions that grading installs"),
+    "try": ("grader.engine.front.try_check", "run one check on a folder in this process, where a debugger works"),
+    "collect": ("grader.classroom.collect", "fetch from each student the commit that counts at the deadline"),
     "publish": ("grader.engine.publish", "hand a finished run over to GitHub, Classroom 50 or Gradescope"),
     "selftest": ("grader.corpus.selftest", "grade correct and wrong solutions, and judge the grader by them"),
     "calibrate": ("grader.corpus.calibrate", "measure which test accuracy may be asked for"),

@@ -49,6 +49,6 @@ WEEK = Contract(
     known_good=known_good,
     steering=("torch.py", "torchvision.py"),
     slips=causes.SLIPS,
-    live=LiveWords("waiting for the network", "training on secret digits"),
+    live=LiveWords("waiting for the network", "training on secret digits, epoch {epoch}"),
     sections=DigitSections(),
 )

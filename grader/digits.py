@@ -95,13 +95,12 @@ def load(folder: Path = BUNDLED) -> Digits:
     return Digits(**arrays)
 
 
-def secret(digits: Digits, seed: int) -> SecretDigits:
-    """Relabel, turn and reorder the digits, all decided by the run's seed.
+def secret(digits: Digits, rng: np.random.Generator) -> SecretDigits:
+    """Relabel, turn and reorder the digits, all drawn from `rng`.
 
     Labels go through a derangement: no digit keeps its label, so stored answers score about 0. All pictures go
     through one affine view, so stored pictures and features fit nothing. The test labels handed out are random.
     """
-    rng = np.random.default_rng([seed, 1])
     mapping = derangement(rng)
     train_order, test_order = rng.permutation(len(digits.train_labels)), rng.permutation(len(digits.test_labels))
     view = random_view(rng)

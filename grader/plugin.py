@@ -1,13 +1,14 @@
 """Binds pytest to the engine: `pytest grader/ --submission=DIR`.
 
-An entry point (pytest11) and not a conftest.py: pytest must know these options before it looks at its command line,
-or the value of --submission would count as a test path and its conftest.py would run here. Inert unless grader/ is
-collected.
+Loaded by grader_entry_point.py, and not a conftest.py: pytest must know these options before it looks at its command
+line, or the value of --submission would count as a test path and its conftest.py would run here. Inert unless grader/
+is collected.
 """
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,66 +20,91 @@ if TYPE_CHECKING:
 
 GRADER = Path(__file__).resolve().parent
 ROOT = GRADER.parent
+GRADING = pytest.StashKey[bool]()
+# options of pytest with which no test is run
+ONLY_SHOWN = ("collectonly", "help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grader", "grading (pytest grader/)")
     group.addoption("--submission", metavar="DIR", help="a folder with the submitted files, or a notebook")
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
-    group.addoption("--seed", type=int, help="the run's seed; without it a fresh one is drawn, and printed")
-    group.addoption("--isolation", choices=("practice", "confined"), help="demand this tier of isolation")
+    group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, and printed")
+    group.addoption("--key", metavar="FILE", help="the key that goes with the seed (default: this installation's own)")
+    tiers = "demand a tier of isolation (default: best, what can be had)"
+    group.addoption("--isolation", choices=("best", "practice", "confined"), help=tiers)
     group.addoption("--worker", choices=("fork", "spawn"), help="how student code is run (default: fork on Linux)")
     group.addoption("--all-hints", action="store_true", help="show every finding, not only the next step")
 
 
 @pytest.hookimpl(tryfirst=True, wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, Any, Any]:
     """Before any conftest.py is loaded, and before pytest begins to capture output."""
-    guard(early_config)
+    guard(early_config, paths_to_collect(early_config, parser, args))
     return (yield)
 
 
-def guard(early_config: pytest.Config) -> None:
-    """Refuse to run under somebody else's configuration."""
-    if not collects_grader(early_config):
-        if early_config.known_args_namespace.submission:
+def paths_to_collect(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> list[Path]:
+    """The test paths of the command line; without any, those of the settings when pytest runs beside them."""
+    known, unknown = parser.parse_known_and_unknown_args(args)
+    given = [*known.file_or_dir, *(argument for argument in unknown if not argument.startswith("-"))]
+    start = config.invocation_params.dir
+    if not given and start == config.rootpath:
+        given = config.getini("testpaths")
+    return [(start / str(path).split("::")[0]).resolve() for path in given]
+
+
+def guard(config: pytest.Config, paths: list[Path]) -> None:
+    """Note whether grader/ is collected, and refuse to run it beside other tests or under somebody else's settings."""
+    ours = [path for path in paths if path == GRADER or GRADER in path.parents]
+    others = [path for path in paths if path not in ours]
+    config.stash[GRADING] = bool(ours)
+    if strange := [path for path in others if any(map(looks_like_grader, (path, *path.parents)))]:
+        raise pytest.UsageError(
+            f"{strange[0]} belongs to another grader than {GRADER}: run pytest for one of them at a time; "
+            f"if this is the only one that you named, run `pip install -e .` in the folder that holds it."
+        )
+    if not ours:
+        if config.known_args_namespace.submission:
             raise pytest.UsageError("--submission goes with `pytest grader/`, and grader/ comes first.")
         return
-    if early_config.rootpath != ROOT or early_config.inipath != ROOT / "pyproject.toml":
+    if others:
         raise pytest.UsageError(
-            f"pytest took its settings from {early_config.inipath or early_config.rootpath}, not from the grader's own "
-            f"folder {ROOT}: run it there, write --submission=DIR with the equals sign, "
-            f"and if grader was installed from elsewhere, run `pip install -e .` there."
+            f"{others[0]} cannot be run together with grader/: write --submission={others[0]} to grade it, "
+            f"or leave grader/ out to run its tests."
+        )
+    if config.rootpath != ROOT or config.inipath != ROOT / "pyproject.toml":
+        raise pytest.UsageError(
+            f"pytest took its settings from {config.inipath or config.rootpath}, not from the grader's own "
+            f"folder {ROOT}: run it there, and write --submission=DIR with the equals sign."
         )
     # Nothing of the student's prints in this process, and progress must be seen at once.
-    early_config.known_args_namespace.capture = "no"
-
-
-def collects_grader(config: pytest.Config) -> bool:
-    """Whether the command line names grader/ or something in it."""
-    start = config.invocation_params.dir
-    for argument in config.known_args_namespace.file_or_dir or ():
-        path = (start / str(argument).split("::")[0]).resolve()
-        if path == GRADER or GRADER in path.parents or looks_like_grader(path):
-            return True
-    return False
+    config.known_args_namespace.capture = "no"
 
 
 def looks_like_grader(path: Path) -> bool:
-    """grader/ of another copy than the installed one: to be refused with a sentence, not collected unguarded."""
+    """grader/ of another repository: to be refused with a sentence, not collected unguarded."""
     return path.name == "grader" and (path / "plugin.py").is_file() and (path / "rubric.toml").is_file()
 
 
 @pytest.hookimpl(trylast=True)  # after pytest's own terminal reporter is there to be replaced
 def pytest_configure(config: pytest.Config) -> None:
-    if not collects_grader(config) or config.option.collectonly:
+    if not config.stash.get(GRADING, False):
         return
+    for stream in (sys.stdout, sys.stderr):  # a name or a print may hold what this terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     from grader.contract import WEEK
+
+    for part in WEEK.parts:  # so that `-m PART` is known to pytest
+        config.addinivalue_line("markers", f"{part.name}: {part.title}")
+    if any(getattr(config.option, name, False) for name in ONLY_SHOWN):
+        return
     from grader.engine.front.calm_reporter import CalmReporter
     from grader.engine.front.pytest_session import Host, open_run
 
-    for part in WEEK.parts:  # so that `-m model` and the others are known to pytest
-        config.addinivalue_line("markers", f"{part.name}: {part.title}")
     host = Host(config, open_run(config, WEEK))
     config.pluginmanager.register(host, "grader-host")
     standard = config.pluginmanager.getplugin("terminalreporter")
@@ -102,7 +128,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Make `-m data` and the others work: a check's part is its marker."""
+    """Make `-m PART` work: a check's part is its marker."""
     declared = getattr(getattr(item, "obj", None), "declared_check", None)
     if declared is not None:
         item.add_marker(declared.part)

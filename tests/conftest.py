@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from grader.contract import WEEK
+from grader.engine.keys import APPLICATION, LENGTH, NAME
 from grader.engine.result import Result
 from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run import grade, start_server
@@ -25,6 +26,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if any(item.get_closest_marker(name) for name in LONG)]
         items[:] = [item for item in items if item not in long]
         config.hook.pytest_deselected(items=long)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def same_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A key that is the same in every session, here and in every process that tests start: runs can be repeated."""
+    place = tmp_path_factory.mktemp("data")
+    (place / APPLICATION).mkdir()
+    (place / APPLICATION / NAME).write_text("5e" * LENGTH, encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(place))
+        yield
 
 
 @pytest.fixture(scope="session")

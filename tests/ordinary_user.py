@@ -20,7 +20,8 @@ from grader.engine.worker.walls.libc import libc  # noqa: E402
 UID = 20_001  # nobody's
 
 
-def main(arguments: list[str]) -> None:
+def open_what_is_needed() -> None:
+    """Cover folders that only root may pass, and put the interpreter and the checkout back."""
     needed = {os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, ROOT)}
     closed = {folder for path in needed if (folder := namespaces.first_closed(path))}
     if closed:
@@ -31,6 +32,10 @@ def main(arguments: list[str]) -> None:
             namespaces.mount("tmpfs", folder, "tmpfs", 0, "mode=755")
         for path, descriptor in kept:
             namespaces.put_back(path, descriptor)
+
+
+def main(arguments: list[str]) -> None:
+    open_what_is_needed()
     home = tempfile.mkdtemp(prefix="ordinary-user-")
     os.chown(home, UID, UID)
     os.setgroups([])

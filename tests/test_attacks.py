@@ -5,6 +5,7 @@ As an ordinary user, when you are root: python tests/ordinary_user.py -m pytest 
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
-from grader.corpus.attacks import ANY, Attack, digest, load_all, survivors
+from grader.corpus.attacks import ANY, Attack, filled, load
 from grader.engine.result import STATUSES, Result
 from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run import grade, start_server
@@ -25,7 +26,7 @@ from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
 
 ROOT = Path(__file__).resolve().parents[1]
-ATTACKS = load_all()
+ATTACKS = [load(path) for path in sorted((ROOT / "tests" / "attacks").glob("*.toml"))]
 LINUX = sys.platform.startswith("linux")
 SECRETS = {"GRADER_TOKEN": "sesame-opens", "GITHUB_TOKEN": "sesame-too", "GITHUB_ENV": "/tmp/sesame", "CI": "true"}
 
@@ -40,7 +41,7 @@ class Ground:
 
     @property
     def pid(self) -> int:
-        return int(self.server.process.pid)  # type: ignore[attr-defined]
+        return int(self.server.worker.pid)  # type: ignore[attr-defined]
 
     def state(self) -> dict[str, str]:
         grader = self.places["grader"]
@@ -66,7 +67,7 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     places = {"grader": ROOT / "grader", "root": ROOT, "other": other, "canary": canary, "temporary": folder}
     while not (server.full.ready and server.light.ready):  # type: ignore[attr-defined]
         time.sleep(0.05)  # before that there are children that only try things out
-    own = {p.pid for p in psutil.Process(server.process.pid).children()}  # type: ignore[attr-defined]
+    own = {p.pid for p in psutil.Process(server.worker.pid).children(recursive=True)}  # type: ignore[attr-defined]
     try:
         yield Ground(server, places, own)
     finally:
@@ -93,8 +94,48 @@ def limits() -> Rubric:
     return replace(rubric, limits=dict(rubric.limits) | short | {"memory_bytes": 1_000_000_000})
 
 
+def write(attack: Attack, folder: Path, places: dict[str, Path]) -> None:
+    folder.mkdir()
+    for name, text in attack.files.items():
+        (folder / name).write_text(filled(text, places), encoding="utf-8")
+    for name, target in attack.links.items():
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(filled(target, places))
+    for name, size in attack.sizes.items():
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write("\n" * size)
+
+
+def digest(*folders: Path) -> dict[str, str]:
+    """{path: SHA-256} of every file below the folders; compiled bytecode of our own is left out."""
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def survivors(server_pid: int, own: set[int]) -> list[int]:
+    """Processes of student code that still run: below the server, or torn off from it and without a parent."""
+    found = []
+    try:
+        command = psutil.Process(server_pid).cmdline()
+        below = psutil.Process(server_pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return [server_pid]
+    for process in [*below, *psutil.process_iter()]:
+        try:
+            torn_off = process.ppid() == 1 and process.cmdline() == command
+            if process.pid not in own and (process in below or torn_off) and process.status() != "zombie":
+                found.append(process.pid)
+        except psutil.Error:
+            pass
+    return found
+
+
 def let_loose(attack: Attack, ground: Ground, folder: Path) -> Result:
-    attack.write(folder, ground.places)
+    write(attack, folder, ground.places)
     return grade(read(folder, WEEK, 64_000), ground.server, limits(), seed=5, parts=attack.parts)
 
 
@@ -112,6 +153,7 @@ def check_invariant(attack: Attack, ground: Ground, tmp_path: Path) -> None:
     assert not left
     statuses = {check.status for check in result.checks if not earned[check.id]}
     assert statuses <= set(attack.allowed) <= set(STATUSES), result.checks
+    assert set(attack.findings) <= {check.finding for check in result.checks}
     shown = "\n".join([result.prints, *(c.message + c.hint for c in result.checks)])
     assert not [text for text in attack.silent if text in shown]
     assert not [value for value in SECRETS.values() if len(value) > 4 and value in result.dumps()]

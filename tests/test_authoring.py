@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from grader.authoring import build as building
-from grader.authoring.markers import CONTRACT, FILES, MarkerError, leaks, solution_lines, student_version
+from grader.authoring.markers import CONTRACT, MarkerError, leaks, solution_lines, student_version
+from grader.contract import WEEK
 
 ROOT = building.ROOT
-INVITATIONS = {str(number): "your turn." for number in range(1, 8)}
+INVITATIONS = {str(number): "your turn." for number in WEEK.todo}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_assignment_is_up_to_date(outputs):
 
 def test_no_line_of_a_solution_reaches_a_student(outputs):
     solutions = building.read_solution(ROOT)
-    assert sum(len(solution_lines(name, solutions[name])) for name in FILES) > 30
+    assert sum(len(solution_lines(name, solutions[name])) for name in WEEK.files) > 30
     assert leaks(solutions, outputs) == []
 
 
@@ -61,7 +62,7 @@ def test_building_twice_gives_the_same_bytes(outputs):
 
 def test_every_stub_announces_its_number(outputs):
     announced = []
-    for name in FILES:
+    for name in WEEK.files:
         for node in ast.walk(ast.parse(outputs[name])):
             if isinstance(node, ast.Raise):
                 announced.append((name, node.exc.args[0].value))
@@ -150,16 +151,19 @@ def other_course(tmp_path):
     for folder in ("solution", "templates"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("plots", "__pycache__"))
     (tmp_path / "grader").mkdir()
-    for name in ("rubric.toml", "hints.toml"):
-        shutil.copy(ROOT / "grader" / name, tmp_path / "grader")
+    shutil.copy(ROOT / "grader" / "rubric.toml", tmp_path / "grader")
+    shutil.copytree(ROOT / "grader" / "hints", tmp_path / "grader" / "hints")
     (tmp_path / "solution" / "model.py").write_text(CNN, encoding="utf-8")
     return tmp_path
+
+
+GENERAL = "grader/hints/general.toml"
 
 
 def run_build(root: Path, *options: str) -> int:
     parser = argparse.ArgumentParser()
     building.add_arguments(parser)
-    return building.run(parser.parse_args(list(options)), root)
+    return building.run(parser.parse_args(list(options)), root=root)
 
 
 def test_another_solution_builds_and_does_not_leak(other_course, capsys):
@@ -197,13 +201,18 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
     ("templates/course.toml", "kaggle = ", "keggle = ", "[links] lacks kaggle"),
     ("templates/course.toml", "YOUR-COURSE/week3", "our-school/week3/tree/main", "OWNER/NAME, no more"),
-    ("grader/hints.toml", "[file-missing]", "[file-mising]", "a check names [file-missing], and there is no"),
-    ("grader/hints.toml", 'title = "{file} is not there"', 'title = ""', "[file-missing] needs exactly"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = ""', "[file-missing] lacks title, or it"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'titel = "gone"', "[file-missing] lacks title, or it"),
+    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = "x"\nlok = "y"', "has an unknown lok;"),
+    ("grader/hints/data.toml", 'docs = "sets"', 'docs = "seats"', 'has docs = "seats", which links.toml does not know'),
+    ("grader/hints/model.toml", "todo = 3", "todo = 33", "[super-init-missing] has todo = 33; the TODOs are 1, 2, 3"),
+    ("grader/hints/model.toml", 'file = "model.py"', 'file = "modle.py"', 'has file = "modle.py";'),
+    ("grader/hints/model.toml", "todo = 3", 'todo = 3\nfile = ""', "[super-init-missing] has both todo and file"),
+    ("grader/hints/data.toml", "[loaders-none]", "[fit-trains-nothing]", "stands in data.toml too; keep one"),
+    ("grader/hints/links.toml", 'sets = "https://', 'sets = "', "sets must be a web address that begins with https"),
     ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
     ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
     ("grader/rubric.toml", "transform = 4", "transform = 2.5", "whole numbers, 0 or more; transform has 2.5"),
-    ("grader/hints.toml", "{file} is not there", "{fil} is not there", "[file-missing] has {fil}, which no check"),
-    ("grader/hints.toml", "{file} is not there", "{file is not there", "has a brace without its partner"),
 ])  # fmt: skip
 def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, file, old, new, told):
     path = other_course / file
@@ -213,6 +222,20 @@ def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, fi
     assert run_build(other_course) == 2
     said = capsys.readouterr().err
     assert told in said and path.name in said and len(said.splitlines()) == 1, said
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [
+    ("[file-missing]", "[file-mising]", "[file-missing], and there is no such entry (unknown there: file-mising)"),
+    ("{file} is missing", "{fil} is missing", "[file-missing] has {fil}, which grader/engine/endings.py, line "),
+    ("{file} is missing", "{where} is missing", "does not fill in; it fills in {file}, {function}."),
+    ("{file} is missing", "{file is missing", "[file-missing] has a brace without its partner"),
+])  # fmt: skip
+def test_a_hint_that_does_not_fit_the_checks_is_one_sentence(other_course, capsys, old, new, told):
+    path = other_course / "grader" / "hints" / "general.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    assert run_build(other_course) == 2
+    said = capsys.readouterr().err
+    assert told in said and len(said.splitlines()) == 1, said
     assert not (other_course / "assignment").exists()
 
 
@@ -304,7 +327,7 @@ def test_the_notebook_is_valid(outputs):
             compile(cell.source, cell.id, "exec")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", WEEK.files)
 def test_tagged_cells_make_up_the_file(name, outputs, cells):
     joined = "\n\n\n".join("".join(c["source"]) for c in cells if name in c["metadata"].get("tags", []))
     body = ast.parse(outputs[name]).body[1:]  # without the docstring
@@ -316,4 +339,4 @@ def test_exercises_stand_in_order(cells):
     exercises = [c for c in cells if "exercise" in c["metadata"].get("tags", [])]
     numbers = re.findall(r"# TODO (\d)", "".join("".join(c["source"]) for c in exercises))
     assert numbers == list("1234567")
-    assert all(len(set(c["metadata"]["tags"]) & set(FILES)) == 1 for c in exercises)
+    assert all(len(set(c["metadata"]["tags"]) & set(WEEK.files)) == 1 for c in exercises)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from grader import digits
+from grader.contract import WEEK
 from grader.corpus import entries as corpus
+from grader.engine.check import GraderTrouble
 from grader.engine.result import Result
 from grader.engine.rubric import load_toml
+from grader.engine.run import grade
+from grader.engine.submission.read import read
 
 BROKEN = corpus.load_all("broken")
 EXAMPLES = Path(__file__).parent / "broken"
@@ -66,6 +72,35 @@ def test_a_file_that_is_not_text(graded, tmp_path):
     assert first_problem(graded(folder, parts=["model"])) == ("crashed", "not-utf8")
     (folder / "model.py").write_bytes(b"x = 1\x00\n")
     assert first_problem(graded(folder, parts=["model"])) == ("crashed", "not-utf8")
+
+
+def test_a_file_that_the_system_does_not_open(server, tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, text in corpus.reference().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("grader.engine.submission.safe_files.os.open", refuse)
+        submission = read(tmp_path, WEEK, 64_000)
+    assert first_problem(grade(submission, server, seed=1, parts=["model"])) == ("failed", "file-unreadable")
+
+
+def test_what_has_not_answered_when_the_run_s_time_is_over(graded, quick):
+    hurried = replace(quick, limits=dict(quick.limits) | {"run_seconds": 0.001})
+    result = graded(corpus.reference(), hurried, parts=["model"])
+    assert first_problem(result) == ("timeout", "run-timeout")
+    assert result.score == 0 and all(check.status != "grader_error" for check in result.checks)
+
+
+def test_what_is_damaged_on_our_side_is_never_the_students(graded, monkeypatch):
+    def damaged():
+        raise GraderTrouble("a file of the digits is damaged")
+
+    monkeypatch.setattr(digits, "load", damaged)
+    result = graded(corpus.reference(), parts=["accuracy"])
+    assert first_problem(result) == ("grader_error", "grader-broken")
+    assert "This is not your fault: a file of the digits is damaged." in result.checks[0].message
 
 
 def test_too_big_and_linked_files_are_refused(graded, tmp_path):

@@ -104,11 +104,14 @@ def test_other_layouts_and_comments_survive(tmp_path):
     text = RUBRIC.read_text(encoding="utf-8")
     block = re.search(r"tiers = \[.*?\n\]", text, re.DOTALL)
     one_line = "tiers = [{points=10, at=0.7}, {at = 7.5e-1, points = 20}, {at=0.9,points=30}]  # at = 0.5, kept"
+    tables = "".join(
+        f"[[accuracy.tiers]]\nat = {at} # once\npoints = {points}\n" for at, points in ((0.7, 10), (0.8, 20), (0.9, 30))
+    )
     commented = (
         "tiers = [\n  { at = 0.7, points = 10 }, # once at = 0.6 [too low]\n  # { at = 0.75, points = 15 },\n"
         "  { at = 0.8, points = 20 },\n  { at = 0.9, points = 30 },\n]"
     )
-    for layout in (one_line, commented):
+    for layout in (one_line, commented, tables):
         path.write_text(text.replace(block[0], layout), encoding="utf-8")
         thresholds.write_tiers(path, [0.61, 0.75, 0.87])
         assert [tier.at for tier in load_rubric(WEEK, path).tiers] == [0.61, 0.75, 0.87]
@@ -120,13 +123,14 @@ def test_a_rubric_that_cannot_be_edited_is_left_as_it_was(tmp_path):
     path = tmp_path / "rubric.toml"
     text = RUBRIC.read_text(encoding="utf-8")
     block = re.search(r"tiers = \[.*?\n\]", text, re.DOTALL)
-    path.write_text(text.replace(block[0], "[[accuracy.tiers]]\nat = 0.9\npoints = 30"), encoding="utf-8")
+    path.write_text(text.replace(block[0], "tiers = 3"), encoding="utf-8")
     before = path.read_bytes()
-    for values in ([0.9], [0.6, 0.7, 0.8]):
-        with pytest.raises(BadRubric):
-            thresholds.write_tiers(path, values)
+    with pytest.raises(BadRubric, match="tiers is not a list"):
+        thresholds.write_tiers(path, [0.6, 0.7, 0.8])
     assert path.read_bytes() == before
     path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadRubric, match="has 3 tiers, and 1"):
+        thresholds.write_tiers(path, [0.9])
     with pytest.raises(BadRubric, match="rise"):
         thresholds.write_tiers(path, [0.8, 0.7, 0.9])
     assert path.read_text(encoding="utf-8") == text
@@ -213,6 +217,15 @@ def test_a_solution_that_learns_nothing_is_named_and_nothing_written(tmp_path, c
     assert calibrate.run(args) == 1
     assert "wide is too weak to calibrate by" in capsys.readouterr().err
     assert args.rubric.read_text(encoding="utf-8") == RUBRIC.read_text(encoding="utf-8")
+
+
+def test_without_tomlkit_nothing_is_trained_for_a_file_that_cannot_be_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(calibrate, "find_spec", lambda name: None)
+    args = prepared(tmp_path, "--write")
+    assert calibrate.run(args) == 2
+    assert "needs the package tomlkit" in capsys.readouterr().err
+    args.write = False
+    assert calibrate.run(args) == 0
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from grader.contract import WEEK
 from grader.engine.endings import NotSeen, finding_of
+from grader.engine.hints import load_hints
 from grader.engine.result import STATUSES, BadScore, CheckResult, Result
-from grader.engine.rubric import load_hints
-from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy
+from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy, write_npy
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import ENDINGS, Job, Request
 
@@ -36,9 +36,80 @@ def test_what_is_sent_arrives_however_it_is_cut():
     decoder, frames = Decoder(), []
     for byte in sent:
         frames += decoder.feed(bytes([byte]))
-    assert len(frames) == 2 and not decoder.waiting
+    assert len(frames) == 2
     got = frames[1].values
     assert np.array_equal(got.pop("a"), values.pop("a")) and got == values
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=5)
+NESTED = st.recursive(
+    LEAVES | st.lists(LEAVES, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex("[a-z_][a-z0-9_]{0,5}", fullmatch=True),
+                                                                inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(deadline=None)  # other work on the machine is no fault
+@given(st.dictionaries(st.from_regex("[a-z]{1,5}", fullmatch=True), NESTED, max_size=3))
+def test_what_is_nested_arrives_as_it_was(values):
+    try:
+        sent = encode("answer", values)
+    except TypeError as error:
+        assert "nested too deeply" in str(error)
+        return
+    assert Decoder().feed(sent)[0].values == values
+
+
+def test_arrays_and_exceptions_keep_their_places():
+    error = Raised("ValueError", "no")
+    sent = {"runs": [{"weight": np.ones(3), "loss": 0.5}, {"weight": np.zeros((2, 0)), "loss": error}], "none": {}}
+    got = Decoder().feed(encode("answer", sent))[0].values
+    assert np.array_equal(got["runs"][0]["weight"], np.ones(3)) and got["runs"][1]["weight"].shape == (2, 0)
+    assert got["runs"][1]["loss"] == error and got["none"] == {} and len(got["runs"]) == 2
+
+
+@pytest.mark.parametrize("values", [
+    {"a": 1, "a.b": 2},  # a value where there are others
+    {"a.b": 2, "a": 1},
+    {"a.0": 1, "a.2": 2},  # a list with a gap
+    {"a.0": 1, "a.b": 2},  # a list that is a dict
+    {"a.00": 1},
+    {"a.99999": 1},
+    {"0": 1},
+    {"0.a": 1},
+    {"": 1},
+    {"a.": 1},
+    {"a..b": 1},
+    {"a b": 1},
+    {"a" * 81: 1},
+    {".".join("a" * 9): 1},
+    {"a": {"b": 1}},
+    {"a": [{}]},
+])  # fmt: skip
+def test_paths_that_nobody_would_have_written_are_refused(values):
+    with pytest.raises(BadFrame):
+        Decoder().feed(frame({"kind": "answer", "values": values, "arrays": [], "raised": {}}))
+
+
+def test_a_value_that_comes_twice_is_refused():
+    block = write_npy(np.ones(1))
+    error = {"type": "E", "message": "", "frames": []}
+    with pytest.raises(BadFrame, match="twice"):
+        Decoder().feed(
+            frame({"kind": "answer", "values": {"a": 1}, "arrays": [["a", len(block)]], "raised": {}}, block)
+        )
+    with pytest.raises(BadFrame, match="twice"):
+        Decoder().feed(frame({"kind": "answer", "values": {"a": 1}, "arrays": [], "raised": {"a": error}}))
+
+
+@pytest.mark.parametrize("values", [
+    {"a b": 1}, {"a.b": 1}, {"0": 1}, {"a": {"0": 1}}, {"a": {3: 1}}, {"a": [[[[[[[[[1]]]]]]]]]},
+    {"a": [{"b": n} for n in range(2001)]},
+], ids=str)  # fmt: skip
+def test_names_and_levels_that_do_not_cross_are_our_own_mistake(values):
+    with pytest.raises(TypeError):
+        encode("answer", values)
 
 
 @settings(deadline=None)  # other work on the machine is no fault
@@ -62,7 +133,7 @@ def test_any_json_is_a_frame_or_a_bad_frame(value):
         except BadFrame:
             pass
         with pytest.raises(BadScore):
-            Result.from_json(header)
+            Result.from_json(header, WEEK.sections)
 
 
 def test_lengths_are_refused_before_anything_is_allocated():
@@ -112,7 +183,9 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
     for kind, values in frames:
         job.feed(frame({"kind": kind, "values": values, "arrays": [], "raised": {}}))
     job.end(job.final.kind if job.final is not None else "protocol" if job.bad else "died", 0, detail=job.bad)
-    status, finding = finding_of(CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    status, finding = (
+        finding_of(WEEK, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+    )
     assert status in STATUSES and status != "grader_error"
     assert finding is None or finding.id in HINTS
 
@@ -120,7 +193,7 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
 HINTS = load_hints(WEEK)
 CHECK = next(c for c in WEEK.checks if c.id == "raw-scores")
 SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},
-               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),)).to_json()  # fmt: skip
+               (CheckResult("builds", "t", "model", 3, "passed", 3, 3),), sections=WEEK.sections).to_json()  # fmt: skip
 
 
 @settings(deadline=None)  # other work on the machine is no fault
@@ -130,7 +203,7 @@ def test_a_score_with_one_value_changed_is_read_or_refused(place, value):
     target, key = (changed["checks"][0], place[7:]) if place.startswith("checks.") else (changed, place)
     target[key] = value
     try:
-        result = Result.from_json(changed)
+        result = Result.from_json(changed, WEEK.sections)
     except BadScore:
         return
     assert 0 <= result.score <= result.max_score

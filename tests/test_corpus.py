@@ -55,11 +55,12 @@ def test_a_correct_solution_reaches_the_accuracy(wheat, graded):
 
 @pytest.mark.parametrize("chaff", spread(CHAFFS, 6))
 def test_a_misconception_costs_points_and_is_named_first(chaff, graded):
-    parts = {PARTS[file] for file in touched(chaff)}
-    result = graded(corpus.source_of(chaff), parts=sorted(parts))
+    parts = chaff.parts or sorted({PARTS[file] for file in touched(chaff)})
+    result = graded(corpus.source_of(chaff), parts=parts)
     assert result.score < result.max_score
     first = next(check for check in result.checks if check.status in ("failed", "crashed", "timeout"))
     assert {first.finding, first.status} & set(chaff.findings), (first.id, first.finding, first.message)
+    assert set(chaff.also) <= {check.finding for check in result.checks}
     for check in result.checks:
         text = check.message + check.hint
         assert "{" not in check.message or "}" not in check.message, "an unfilled placeholder"

@@ -20,7 +20,7 @@ import pytest
 from grader.authoring import build as building
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
-from grader.authoring.markers import FILES
+from grader.contract import WEEK
 
 ROOT = building.ROOT
 DIGITS = ROOT / "assignment" / "digits"
@@ -101,7 +101,7 @@ sys.modules["IPython.display"].Image = dict
 def test_a_solved_notebook_runs(tmp_path, outputs):
     solved = notebook(
         render(ROOT, "notebook.py.j2", context(ROOT)),
-        {name: (ROOT / "solution" / name).read_text(encoding="utf-8") for name in FILES},
+        {name: (ROOT / "solution" / name).read_text(encoding="utf-8") for name in WEEK.files},
     )
     folder = tmp_path / "assignment"
     building.write(outputs, folder)

@@ -18,7 +18,7 @@ from grader.contract import WEEK
 from grader.corpus import attacks
 from grader.corpus import entries as corpus
 from grader.engine.rubric import load_rubric
-from grader.engine.run import grade, start_server
+from grader.engine.run import grade, start_server, surroundings
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.spawn_client import SpawnServer
 from grader.engine.worker.trusted.start import Server
@@ -86,8 +86,8 @@ def test_confined_is_refused_clearly_where_it_cannot_be_had(tmp_path):
         [*command, "--worker=spawn", f"--report={tmp_path / 'out'}"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 4 and "confined cannot be had here" in done.stderr + done.stdout
-    assert not (tmp_path / "out").exists() and "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 4 and "confined is not available here" in done.stderr + done.stdout
+    assert not (tmp_path / "out" / "score.json").exists() and "Traceback" not in done.stdout + done.stderr
 
 
 @linux
@@ -341,7 +341,7 @@ def texts_in(value) -> Iterator[str]:
 def test_the_portable_worker_gives_each_child_a_home_of_its_own(spawned, tmp_path):
     home = tmp_path / "server"
     home.mkdir()
-    server = SpawnServer(home, spawned.surroundings)
+    server = SpawnServer(home, surroundings(WEEK))
     try:
         where = "import os, tempfile\nprint('HOME', os.environ['HOME'], tempfile.gettempdir())\nraise ValueError\n"
         files = corpus.reference() | {"model.py": where}

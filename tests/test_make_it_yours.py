@@ -20,7 +20,7 @@ def own_course(tmp_path) -> Path:
     root = tmp_path / "own"
     for name in ("solution", "templates", "grader", "assignment", ".github"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE"):
+    for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
         shutil.copy(ROOT / name, root)
     return root
 
@@ -60,7 +60,7 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
         (r"^repository = .*?$", 'repository = "https://github.com/our-school/week5"'),
         (r"But what is a neural network\?", "Our own lecture"),
     )
-    edit(own_course / "grader" / "hints.toml", (r'title = "\{file\} is not there"', 'title = "Where is {file}?"'))
+    edit(own_course / "grader/hints/general.toml", (r'title = "\{file\} is missing"', 'title = "Where is {file}?"'))
     edit(
         own_course / "solution" / "model.py",
         (r"        # BEGIN SOLUTION\n.*?# END SOLUTION\n", CNN),

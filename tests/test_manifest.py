@@ -32,10 +32,11 @@ def test_what_differs_is_named(made, tmp_path):
     shutil.copytree(made, copy)
     (copy / "grader" / "rubric.toml").write_text("easier = true\n", encoding="utf-8")
     (copy / "grader" / "checks" / "conftest.py").write_text("", encoding="utf-8")
-    (copy / "grader" / "text.py").unlink()
+    (copy / "grader" / "engine" / "printable.py").unlink()
+    (copy / "grader_entry_point.py").write_text("pass\n", encoding="utf-8")
     (copy / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", encoding="utf-8")
     [note] = manifest.notes(copy / "assignment", made)
-    assert "changed grader/rubric.toml, pyproject.toml" in note
+    assert "changed grader/rubric.toml, grader_entry_point.py, pyproject.toml" in note
     assert "added grader/checks/conftest.py" in note and "missing grader/engine/printable.py" in note
     [note] = manifest.notes(copy, ROOT)
     assert "grader/rubric.toml" in note and "pyproject.toml" not in note, "the teacher's own settings are others"

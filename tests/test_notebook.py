@@ -16,6 +16,7 @@ import pytest
 from grader.authoring import build
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
+from grader.contract import WEEK
 from grader.engine.submission.read import NoSubmission, read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +75,7 @@ def test_imports_of_any_cell_serve_every_file(tmp_path):
         code("import math\nprint('no')"), code("x = math.pi", "data.py"), code("y = math.e", "model.py"),
         code("z = 1", "train.py"),
     ], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}  # fmt: skip
-    files = read(saved(tmp_path, book), LIMIT).files
+    files = read(saved(tmp_path, book), WEEK, LIMIT).files
     assert all(b"import math" in content and b"print" not in content for content in files.values())
 
 
@@ -90,7 +91,7 @@ def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path,
     cell["source"] = re.sub(r"\.backward\(\)", ".mul(scaled(ONE)).backward()", "".join(cell["source"])) + "\ndisplay(7)"
     other = next(c for c in book["cells"] if "def make_transform" in "".join(c["source"]))
     other["source"] = "ONE = 1.0\n\n" + "".join(other["source"])
-    submission = read(saved(tmp_path / "work", book), LIMIT)
+    submission = read(saved(tmp_path / "work", book), WEEK, LIMIT)
     text = submission.files["train.py"].decode()
     assert "def scaled" in text and "rate = 1.0" in text, text
     assert "never_used" not in text and "history = fit" not in text and "print" not in text.split("def train_one")[0]
@@ -117,13 +118,13 @@ def test_a_cell_made_to_hurt_whoever_reads_it_does_not(tmp_path, cell):
     book = solved()
     book["cells"] += [code(cell), code(cell, "data.py"), *(code(f"y{n} = [" + "1," * 9_000 + "]") for n in range(5))]
     started = time.monotonic()
-    submission = read(saved(tmp_path, book), LIMIT)
+    submission = read(saved(tmp_path, book), WEEK, LIMIT)
     assert time.monotonic() - started < 20 and "model.py" in submission.files
 
 
 def test_a_magic_in_a_block_keeps_the_block(tmp_path):
     book = solved() | {"cells": [code("for i in range(2):\n    %timeit i\nvalue = 10 % 3\n", "data.py")]}
-    text = read(saved(tmp_path, book), LIMIT).files["data.py"].decode()
+    text = read(saved(tmp_path, book), WEEK, LIMIT).files["data.py"].decode()
     compile(text, "data.py", "exec")
     assert "    pass  # %timeit i" in text and "value = 10 % 3" in text
 
@@ -134,14 +135,14 @@ def test_a_magic_in_a_block_keeps_the_block(tmp_path):
 ])  # fmt: skip
 def test_a_broken_notebook_is_one_sentence(tmp_path, broken):
     with pytest.raises(NoSubmission, match="notebook"):
-        read(saved(tmp_path, broken), LIMIT)
+        read(saved(tmp_path, broken), WEEK, LIMIT)
 
 
 def test_a_notebook_without_tags_has_no_files(tmp_path):
     book = solved()
     for cell in book["cells"]:
         cell["metadata"] = {}
-    assert set(read(saved(tmp_path, book), LIMIT).problems.values()) == {"file-missing"}
+    assert set(read(saved(tmp_path, book), WEEK, LIMIT).problems.values()) == {"file-missing"}
 
 
 # ---- a folder with both
@@ -154,27 +155,29 @@ def untouched(folder: Path) -> Path:
 
 def test_the_notebook_counts_when_the_files_are_untouched(tmp_path):
     folder = untouched(tmp_path / "assignment")
-    assert read(folder, LIMIT).files["data.py"] == (folder / "data.py").read_bytes(), "as long as neither is begun"
+    assert read(folder, WEEK, LIMIT).files["data.py"] == (folder / "data.py").read_bytes(), (
+        "as long as neither is begun"
+    )
     saved(folder, solved())
     for place in (folder, tmp_path):
-        submission = read(place, LIMIT)
+        submission = read(place, WEEK, LIMIT)
         assert submission.notes[0] == "Graded: the exercise cells of week3.ipynb."
         assert b"NotImplementedError" not in submission.files["train.py"]
     shutil.copy(ROOT / "solution" / "data.py", folder)
-    notes = read(folder, LIMIT).notes
+    notes = read(folder, WEEK, LIMIT).notes
     assert not any("exercise cells" in note for note in notes), "begun in the files"
     assert any("week3.ipynb has answers too" in note for note in notes)
 
 
 def test_a_notebook_alone_is_a_submission(tmp_path):
     saved(tmp_path / "handed-in", solved())
-    assert set(read(tmp_path / "handed-in", LIMIT).files) == {"data.py", "model.py", "train.py"}
+    assert set(read(tmp_path / "handed-in", WEEK, LIMIT).files) == {"data.py", "model.py", "train.py"}
 
 
 def test_a_broken_notebook_beside_untouched_files_is_a_note(tmp_path):
     folder = untouched(tmp_path / "assignment")
     saved(folder, '{"data.py"')
-    submission = read(folder, LIMIT)
+    submission = read(folder, WEEK, LIMIT)
     assert any("not a readable notebook" in note for note in submission.notes)
     assert submission.files["data.py"] == (folder / "data.py").read_bytes()
 

@@ -21,6 +21,7 @@ from grader.engine import reports
 from grader.engine.reports import classroom50, github, gradescope, html, reporter
 from grader.engine.result import BadScore, Result
 from grader.engine.rubric import BadRubric, load_rubric
+from grader.sections import plots
 
 ROOT = Path(__file__).resolve().parents[1]
 SCORE = json.loads((ROOT / "grader" / "score.schema.json").read_text("utf-8"))
@@ -96,10 +97,6 @@ GRADESCOPE = shape(
         "visibility": VISIBILITY,
         "stdout_visibility": VISIBILITY,
         "extra_data": {"type": "object"},
-        "leaderboard": {
-            "type": "array",
-            "items": shape({"name": TEXT, "value": {}}, {"order": {"enum": ["asc", "desc"]}}),
-        },
         "tests": {
             "type": "array",
             "items": shape(
@@ -253,11 +250,12 @@ def test_odd_evidence_is_left_out(real_results, name, value):
         {"accuracy": {"test": 0.0, "floor": 0.9, "tiers": []}},
         {"confusion": [[0] * 10] * 10},
         {"confusion": [["<b>"]]},
-        {"training": {}, "accuracy": None, "confusion": None, "evidence": {}},
+        {"training": {}, "accuracy": None, "confusion": None},
     ],
 )
 def test_odd_numbers_do_not_break_the_page(real_results, odd):
-    assert not Page(html.report(replace(real_results["accuracy"], **odd))).open
+    result = replace(real_results["accuracy"], evidence={}, recorded=odd)
+    assert not Page(html.report(result)).open
 
 
 # -- GitHub ---------------------------------------------------------------------------------------------------------
@@ -304,7 +302,28 @@ def test_annotations_sit_on_the_students_own_line(real_results):
 
 def test_outputs_are_numbers_only(result):
     passed = "true" if result.score == result.max_score else "false"
-    assert github.outputs(result) == f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\n"
+    expected = f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\nfinal=true\n"
+    assert github.outputs(result) == expected
+
+
+def test_without_a_final_score_no_form_holds_a_number_to_copy(real_results):
+    """A grader_error leaves points so far, and nothing that a reader could take for the score."""
+    full = real_results["reference"]
+    broken = replace(full, checks=(replace(full.checks[0], status="grader_error", score=0), *full.checks[1:]))
+    told = broken.to_json()
+    jsonschema.validate(json.loads(broken.dumps()), SCORE)
+    assert (told["final"], told["score"], told["points_so_far"]) == (False, None, broken.score)
+    assert Result.from_json(told, WEEK.sections).final is False
+    assert "score=\n" in github.outputs(broken) and "final=false" in github.outputs(broken)
+    assert github.points_notices(broken) == [] and reporter.encoded(broken) == ""
+    assert "status=error\nsummary=no score" in classroom50.outputs(broken)
+    graded = gradescope.results_json(broken)
+    assert "score" not in graded and not any("score" in test for test in graded["tests"])
+    for text in (github.step_summary(broken), html.report(broken)):
+        assert "No score: the grader had trouble of its own" in text and "Score 9" not in text
+    for wrong in ({"score": 96}, {"final": True}, {"points_so_far": 3}):
+        with pytest.raises(BadScore):
+            Result.from_json(told | wrong, WEEK.sections)
 
 
 # -- Classroom 50, the old reporter, Gradescope ---------------------------------------------------------------------
@@ -347,7 +366,7 @@ def test_partial_points_survive_a_failed_check(real_results):
 
 
 def test_autograding_json_has_the_shape_of_its_runner():
-    made = reporter.autograding_json()
+    made = reporter.autograding_json({"data": 20, "model": 20, "training": 30, "accuracy": 30})
     texts = {name: {"type": "string"} for name in ("name", "setup", "run", "input", "output")}
     numbers = {"timeout": {"type": "number", "exclusiveMinimum": 0}, "points": INTEGER}
     entry = shape(texts | numbers | {"comparison": {"enum": ["exact", "included", "regex"]}})
@@ -357,7 +376,7 @@ def test_autograding_json_has_the_shape_of_its_runner():
 
 
 def test_gradescope_gets_its_shape(result):
-    made = json.loads(json.dumps(gradescope.results_json(result, leaderboard=True)))
+    made = json.loads(json.dumps(gradescope.results_json(result)))
     jsonschema.validate(made, GRADESCOPE)
     assert made["score"] == sum(test["score"] for test in made["tests"]) == result.score
     assert len(made["tests"]) == len(result.checks) and len(json.dumps(made)) < 1_000_000
@@ -393,20 +412,20 @@ def test_what_is_written_can_be_read_again(real_results, tmp_path):
     assert names[0] == "score.json" and names[-1] == "report.html"
     assert {path.name for path in tmp_path.iterdir()} == set(names)
     jsonschema.validate(json.loads((tmp_path / "score.json").read_text("utf-8")), SCORE)
-    again = reports.read(tmp_path)
+    again = reports.read(tmp_path, WEEK.sections)
     assert again.to_json() == result.to_json()
     assert html.report(again) == html.report(result)
     reports.write(real_results["skeleton"], tmp_path)
-    assert reports.read(tmp_path).evidence == {} and not (tmp_path / "evidence.npz").exists()
+    assert reports.read(tmp_path, WEEK.sections).evidence == {} and not (tmp_path / "evidence.npz").exists()
 
 
 def test_a_drawing_that_fails_costs_no_score(real_results, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no fonts")
 
-    monkeypatch.setattr(html.plots, "curves", broken)
+    monkeypatch.setattr(plots, "curves", broken)
     reports.write(real_results["accuracy"], tmp_path)
-    assert reports.read(tmp_path).score == real_results["accuracy"].score
+    assert reports.read(tmp_path, WEEK.sections).score == real_results["accuracy"].score
     assert "could not be drawn" in (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -422,10 +441,10 @@ FRAME = {"file": "a.py", "line": 1, "function": "", "text": ""}
 )
 def test_frames_are_checked_when_read(real_results, frames):
     raw = json.loads(real_results["training"].dumps())
-    Result.from_json(raw)
+    Result.from_json(raw, WEEK.sections)
     raw["checks"][0]["frames"] = frames
     with pytest.raises(BadScore):
-        Result.from_json(raw)
+        Result.from_json(raw, WEEK.sections)
 
 
 def test_damaged_evidence_is_no_evidence(real_results, tmp_path):
@@ -433,9 +452,9 @@ def test_damaged_evidence_is_no_evidence(real_results, tmp_path):
     whole = (tmp_path / "evidence.npz").read_bytes()
     for damaged in (b"", whole[:200], b"x" * 500):
         (tmp_path / "evidence.npz").write_bytes(damaged)
-        assert reports.read(tmp_path).evidence == {}
+        assert reports.read(tmp_path, WEEK.sections).evidence == {}
     np.savez(tmp_path / "evidence.npz", sample_images=np.array([{"a": 1}], dtype=object))
-    assert reports.read(tmp_path).evidence == {}
+    assert reports.read(tmp_path, WEEK.sections).evidence == {}
 
 
 def test_junit_carries_names_messages_and_points(tmp_path):

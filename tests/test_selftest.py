@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -252,4 +251,3 @@ def test_rows_survive_the_file(tmp_path):
     store.add(written)
     store.close()
     assert trials.rows_of(store.path) == [written]
-    assert json.loads(store.path.read_bytes()) and os.linesep

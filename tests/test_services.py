@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import os
@@ -13,10 +14,12 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from grader.authoring import archives, contents, release
+from grader.contract import WEEK
 from grader.engine import reports
 from grader.engine.result import CheckResult, Result
 
@@ -154,6 +157,76 @@ def test_trouble_is_no_score(classroom50, bundle, tmp_path):
     assert not (work / "result.json").exists()
 
 
+# ---- the autograder's own steps
+
+
+FAKE_PIP = """
+import os, sys
+from pathlib import Path
+if os.environ.get("FAKE") == "fails":
+    raise SystemExit(1)
+uv = Path(sys.argv[sys.argv.index("--target") + 1]) / "uv"
+uv.mkdir(parents=True)
+note = "import os, sys; open(os.environ['ASKED'], 'a').write(' '.join(sys.argv[1:]) + chr(10))"
+(uv / "__init__.py").touch()
+(uv / "__main__.py").write_text(note)
+exec(note)
+"""
+
+
+@pytest.fixture
+def autograder(bundle, tmp_path, monkeypatch) -> ModuleType:
+    """The module, with a pip that writes down what it is asked for."""
+    (tmp_path / "fake" / "pip").mkdir(parents=True)
+    (tmp_path / "fake" / "pip" / "__init__.py").touch()
+    (tmp_path / "fake" / "pip" / "__main__.py").write_text(FAKE_PIP, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    spec = importlib.util.spec_from_file_location("autograder", bundle / "autograder.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_autograder_installs_the_versions_of_the_release(autograder, bundle, tmp_path):
+    python = autograder.installed(tmp_path / "work" / "venv")
+    assert Path(python).parts[-3] == "venv"
+    versions = bundle / "constraints.txt"
+    pip, venv, install = (tmp_path / "asked").read_text("utf-8").splitlines()
+    assert versions.is_file() and pip.endswith(f"-c {versions} uv") and venv.startswith("venv --quiet")
+    assert f"--torch-backend cpu -c {versions} -b {versions} -e {bundle}[confined]" in install
+
+
+def test_a_failed_installation_is_trouble_with_a_sentence(bundle, autograder, tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    done = autograde(bundle, work, tmp_path, GRADER_PYTHON="", FAKE="fails")
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert "::error title=No score::The grader could not be installed" in done.stdout
+    told = (tmp_path / "output").read_text("utf-8")
+    assert told.startswith("status=error\nsummary=The grader could not be installed") and "not your fault" in told
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sudo is for Linux and macOS")
+def test_only_a_hosted_runner_is_changed_for_confinement(autograder, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    sudo = tmp_path / "bin" / "sudo"
+    sudo.write_text('#!/bin/sh\necho "sudo $*" >> "$ASKED"\nexit 1\n', encoding="utf-8")
+    sudo.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for where in ("", "self-hosted"):
+        monkeypatch.setenv("RUNNER_ENVIRONMENT", where)
+        autograder.let_code_be_confined()
+    assert not (tmp_path / "asked").exists()
+    monkeypatch.setenv("RUNNER_ENVIRONMENT", "github-hosted")
+    autograder.let_code_be_confined()
+    asked = (tmp_path / "asked").read_text("utf-8")
+    assert asked == "sudo -n sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0\n"
+    sudo.unlink()
+    autograder.let_code_be_confined()  # no sudo: nothing is raised
+
+
 # ---- Gradescope
 
 
@@ -213,6 +286,36 @@ def test_the_harness_says_when_there_is_no_score(autograder_zip, tmp_path):
     assert "score" not in results and "no score" in results["output"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
+def test_an_image_without_the_grader_says_so(autograder_zip, tmp_path):
+    root = unpacked(autograder_zip, tmp_path)
+    environment = os.environ | {"GRADER_ROOT": str(root), "GRADER_PYTHON": ""}
+    done = subprocess.run([str(root / "source" / "run_autograder")], env=environment, capture_output=True, timeout=60)
+    assert done.returncode == 0
+    results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+    assert "score" not in results and "not installed" in results["output"] and "not your fault" in results["output"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
+def test_the_image_is_built_from_the_versions_of_the_release(autograder_zip, tmp_path):
+    root = unpacked(autograder_zip, tmp_path)
+    (root / "bin").mkdir()
+    asked = root / "asked"
+    note = f'#!/usr/bin/env bash\necho "$(basename "$0") $*" >> "{asked}"\n'
+    make_venv = 'mkdir -p "$3/bin"\ncp "$0" "$3/bin/python"\n'
+    for name, script in {"apt-get": note, "python3": note + f'[ "$2" != venv ] || {{ {make_venv} }}\n'}.items():
+        (root / "bin" / name).write_text(script, encoding="utf-8")
+        (root / "bin" / name).chmod(0o755)
+    environment = os.environ | {"GRADER_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([str(root / "source" / "setup.sh")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    apt, venv, uv, grader = asked.read_text("utf-8").splitlines()
+    versions = root / "source" / "constraints.txt"
+    assert versions.is_file() and "libseccomp2" in apt and venv == f"python3 -m venv {root / 'venv'}"
+    assert uv == f"python -m pip install --quiet -c {versions} uv"
+    assert grader.endswith(f"--torch-backend cpu -c {versions} -b {versions} -e {root / 'source'}[confined]")
+
+
 # ---- publish
 
 
@@ -222,7 +325,8 @@ def result(status: str = "failed") -> Result:
         CheckResult("step", "Steps", "training", 5, status, 2, 6, "some-finding", "seen", "look"),
     )
     grader = {"version": "0", "digest": "sha256:0", "isolation": "practice", "worker": "fork"}
-    return Result("2026-06-01T00:00:00Z", 1.0, 7, {"name": "x", "digest": "sha256:0", "notes": []}, grader, checks)
+    return Result("2026-06-01T00:00:00Z", 1.0, 7, {"name": "x", "digest": "sha256:0", "notes": []}, grader, checks,
+                  sections=WEEK.sections)  # fmt: skip
 
 
 def write_score(folder: Path, status: str = "failed") -> Path:
@@ -262,6 +366,30 @@ def test_trouble_of_the_grader_is_status_3_and_never_a_zero(tmp_path, service):
     assert run_publish(tmp_path, service, **GIVEN).returncode == 3
 
 
+@pytest.mark.parametrize("service", ["github", "classroom50", "gradescope"])
+def test_why_there_is_no_score_reaches_student_and_teacher(tmp_path, service):
+    reports.write_no_score(tmp_path / "reports", "This run was to be confined.\n::error::x")
+    files = {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    done = run_publish(tmp_path, service, **GIVEN, **files)
+    assert done.returncode == 3 and "Points" not in done.stdout
+    places = {
+        "github": ["summary"],
+        "classroom50": ["output"],
+        "gradescope": ["results.json"],
+    }
+    for name in places[service]:
+        assert "This run was to be confined" in (tmp_path / name).read_text("utf-8")
+    assert not [line for line in done.stdout.splitlines() if line.startswith("::error::")]
+
+
+def test_a_score_and_a_reason_for_none_never_stand_beside_each_other(tmp_path):
+    reports.write(result(), tmp_path)
+    reports.write_no_score(tmp_path, "because")
+    assert reports.why_no_score(tmp_path) == "because" and not (tmp_path / "score.json").exists()
+    reports.write(result(), tmp_path)
+    assert reports.why_no_score(tmp_path) == "" and (tmp_path / "score.json").is_file()
+
+
 def test_broken_reports_are_trouble(tmp_path):
     folder = write_score(tmp_path / "reports")
     for text in ("", "{", "[]", '{"schema": "grader/score/v1"}', "\udcff"):
@@ -269,7 +397,7 @@ def test_broken_reports_are_trouble(tmp_path):
         assert run_publish(tmp_path, "github").returncode == 3
     (folder / "score.json").write_text(result().dumps(), encoding="utf-8")
     (folder / "evidence.npz").write_bytes(b"PK no archive")
-    assert reports.read(folder) == result()
+    assert reports.read(folder, WEEK.sections).dumps() == result().dumps()
     assert run_publish(tmp_path, "classroom50").returncode == 3, "outside Classroom 50's runner"
 
 

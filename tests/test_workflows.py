@@ -7,30 +7,28 @@ this machine), and the installation of PyTorch (an environment that borrows this
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from grader.authoring import release
+from grader.authoring import contents, release
+from grader.engine.rubric import load_toml
 from grader.engine.submission import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 COURSE = "COURSE/week3"
-PINS = {
-    "actions/checkout": "11bd71901bbe5b1630ceea73d27597364c9af683",
-    "actions/setup-python": "a26af69be951a213d495a4c3e4e4022e16d87065",
-    "actions/cache": "5a3ec84eff668545956fd18022155c47e93e2684",
-    "actions/upload-artifact": "ea165f8d65b6e75b540449e92b4886f43607fa02",
-}
+PINS = {pin["name"]: pin for pin in load_toml(ROOT / "tests" / "pins.toml")["pins"]}
+NODE = 24  # the oldest on GitHub's runners since 2026-09-23
 
 
 def tool(name: str) -> str:
@@ -65,13 +63,13 @@ def released(tmp_path_factory) -> Callable[[str, str], Path]:
             source = out.with_name(f"source-{out.name}")
             for name in ("solution", "templates", "grader", "assignment", ".github"):
                 shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-            for name in ("pyproject.toml", "LICENSE"):
+            for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
                 shutil.copy(ROOT / name, source)
             settings = source / "templates" / "course.toml"
             text = re.sub(r"(?m)^repository = .*$", f'repository = "{repository}"', settings.read_text("utf-8"))
             settings.write_text(text, encoding="utf-8")
             arguments = argparse.Namespace(out=out, target=target, dry_run=False, overwrite=False)
-            assert release.run(arguments, source) == 0
+            assert release.run(arguments, root=source) == 0
         return out
 
     return make
@@ -88,6 +86,7 @@ def test_ci_and_the_reusable_workflow_satisfy_the_schema_and_zizmor():
     files = sorted(map(str, (ROOT / ".github" / "workflows").glob("*.yml")))
     assert len(files) >= 2
     clean(files)
+    clean([str(ROOT / ".github" / "dependabot.yml")], "vendor.dependabot")
 
 
 @pytest.mark.workflows
@@ -97,6 +96,7 @@ def test_released_workflows_satisfy_the_schema_and_zizmor(released, target, repo
     folder = released(target, repository) / ".github" / "workflows"
     assert sorted(path.name for path in folder.iterdir()) == ["grade.yml", "grading.yml"]
     clean(sorted(map(str, folder.iterdir())))
+    clean([str(folder.parent / "dependabot.yml")], "vendor.dependabot")
 
 
 @pytest.mark.workflows
@@ -111,23 +111,112 @@ def test_the_documented_attestation_job_satisfies_the_schema_and_zizmor(tmp_path
     clean([str(tmp_path / "grade.yml")])
 
 
-def clean(files: list[str]) -> None:
-    schema = [tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows"]
-    for command in ([*schema, *files], [tool("zizmor"), "--offline", "--quiet", "--no-config", *files]):
+def clean(files: list[str], schema: str = "vendor.github-workflows") -> None:
+    check = [tool("check-jsonschema"), "--builtin-schema", schema]
+    for command in ([*check, *files], [tool("zizmor"), "--offline", "--quiet", "--no-config", *files]):
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_actions_are_pinned_to_known_commits(released):
-    known = {f"{name}@{sha}" for name, sha in PINS.items()}
-    known.add("classroom-resources/autograding-grading-reporter@d13b5912daf5042ac1b71bc38bdb4a6bcd61d8ca")
-    used = set()
+# ---- pins
+
+
+def refused(text: str, pins: dict[str, dict[str, str]]) -> list[str]:
+    """Every `uses:` of a third-party action that the table of pins does not know as it stands there, and why."""
+    odd = []
+    for used in re.findall(r"uses: (.+)", text):
+        action, _, tag = used.partition(" # ")
+        name, _, sha = action.partition("@")
+        pin = pins.get("/".join(name.split("/")[:2]))
+        if name.startswith(f"{COURSE}/") or name.startswith("./"):
+            continue  # the course's own reusable workflow
+        if pin is None:
+            odd.append(f"{name} is not in tests/pins.toml")
+        elif (sha, tag) != (pin["sha"], pin["tag"]):
+            odd.append(f"{used} is not {pin['sha']} # {pin['tag']}, which tests/pins.toml names")
+        elif not pin["runtime"].startswith("node") or int(pin["runtime"][4:]) < NODE:
+            odd.append(f"{name} {tag} runs on {pin['runtime']}, which the runners do not have any more")
+    return odd
+
+
+def test_every_action_is_pinned_to_a_commit_that_runs_on_todays_runners(released):
+    texts = {path: path.read_text("utf-8") for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+    texts[ROOT / "docs" / "github.md"] = (ROOT / "docs" / "github.md").read_text("utf-8")
     for target in WORKFLOWS:
-        for path in (released(target) / ".github" / "workflows").iterdir():
-            used |= set(re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8")))
-    assert f"{COURSE}/.github/workflows/grade.yml@main" in used
-    for name in used - {f"{COURSE}/.github/workflows/grade.yml@main"}:
-        assert re.sub(r"(actions/cache)/\w+", r"\1", name) in known, name
+        texts |= {path: path.read_text("utf-8") for path in (released(target) / ".github" / "workflows").iterdir()}
+    assert sum(text.count("uses: actions/") for text in texts.values()) >= 20
+    assert {str(path): refused(text, PINS) for path, text in texts.items() if refused(text, PINS)} == {}
+
+
+def test_an_unknown_an_older_and_a_moved_action_are_refused():
+    checkout = PINS["actions/checkout"]
+    used = f"uses: actions/checkout@{checkout['sha']} # {checkout['tag']}"
+    assert refused(used, PINS) == []
+    old = {"actions/checkout": checkout | {"runtime": "node20"}}
+    assert ["runs on node20" in why for why in refused(used, old)] == [True]
+    for other in (
+        "uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2",
+        f"uses: actions/checkout@{checkout['sha']} # v9",
+        "uses: actions/checkout@v6",
+        "uses: classroom-resources/autograding-grading-reporter@d13b5912daf5042ac1b71bc38bdb4a6bcd61d8ca # v1",
+    ):
+        assert len(refused(other, PINS)) == 1, other
+
+
+def test_the_released_repository_keeps_its_pins_alive_too(released):
+    for target in WORKFLOWS:
+        text = (released(target) / ".github" / "dependabot.yml").read_text("utf-8")
+        assert "package-ecosystem: github-actions" in text and "interval: monthly" in text
+
+
+# ---- what a push costs
+
+
+@pytest.mark.parametrize("target", WORKFLOWS)
+def test_only_pushes_of_work_are_graded_and_the_newest_alone(released, target):
+    folder = released(target) / ".github" / "workflows"
+    text = (folder / "grading.yml").read_text("utf-8")
+    push = text.split("permissions:")[0]
+    assert 'paths: ["assignment/**", "*.py", "*.ipynb"]' in push and "branches: [main]" in push
+    assert re.search(r"^concurrency:\n  group: .*\n  cancel-in-progress: true$", text, re.MULTILINE)
+    assert "!github.event.repository.is_template" in text and f"github.repository != '{COURSE}'" in text
+    for path in folder.iterdir():
+        jobs = path.read_text("utf-8")
+        assert jobs.count("    runs-on: ") == len(re.findall(r"^    timeout-minutes: \d+$", jobs, re.MULTILINE)), path
+
+
+def test_this_repositorys_own_tests_cost_a_private_one_nothing_unasked():
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    condition = "if: ${{ !github.event.repository.private || github.event_name == 'workflow_dispatch' || vars.CI"
+    assert text.count(condition) == text.count("    runs-on: ") >= 3 and "\n  workflow_dispatch:\n" in text
+
+
+# ---- what a teacher may demand
+
+
+def test_a_teacher_may_demand_confinement(released, tmp_path, capsys):
+    source = tmp_path / "source"
+    shutil.copytree(released().with_name(f"source-{released().name}"), source)
+    settings = source / "templates" / "course.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace('isolation = "best"', 'isolation = "confined"'), encoding="utf-8")
+    starts = {
+        "github": ".github/workflows/grade.yml",
+        "github-classroom": ".github/workflows/grade.yml",
+        "classroom50": "autograders/week3/autograder.py",
+    }
+    for target, path in starts.items():
+        arguments = argparse.Namespace(out=tmp_path / target, target=target, dry_run=False, overwrite=False)
+        assert release.run(arguments, root=source) == 0
+        made = (tmp_path / target / path).read_text("utf-8")
+        assert made.count("--isolation=confined") == 1 and "--isolation=best" not in made
+    archive = contents.gradescope(source)["week3-autograder.zip"]
+    with zipfile.ZipFile(io.BytesIO(archive)) as inside:
+        assert b"--isolation=confined" in inside.read("run_autograder")
+    settings.write_text(text.replace('isolation = "best"', 'isolation = "strict"'), encoding="utf-8")
+    arguments = argparse.Namespace(out=tmp_path / "none", target="github", dry_run=False, overwrite=False)
+    assert release.run(arguments, root=source) == 2
+    assert 'write isolation = "best" or isolation = "confined"' in capsys.readouterr().err
 
 
 # ---- with act
@@ -153,14 +242,17 @@ class Runner:
         self.home, self.course = home, course
         self.artifacts = home / "artifacts"
         workflow = course / ".github" / "workflows" / "grade.yml"
-        # act 0.2.89 leaves these two empty
+        # act 0.2.89 leaves these empty
         text = workflow.read_text(encoding="utf-8")
-        text = text.replace("job.workflow_repository", f"'{COURSE}'").replace("job.workflow_sha", "'main'")
+        known = {"job.workflow_repository": COURSE, "job.workflow_sha": "main", "runner.environment": "github-hosted"}
+        for name, value in known.items():
+            assert name in text
+            text = text.replace(name, f"'{value}'")
         workflow.write_text(text, encoding="utf-8")
-        known = course / manifest.NAME
-        hashes = manifest.loads(known.read_text(encoding="utf-8"))
+        listed = course / manifest.NAME
+        hashes = manifest.loads(listed.read_text(encoding="utf-8"))
         hashes[".github/workflows/grade.yml"] = manifest.digest(text.encode())
-        known.write_text(manifest.dumps(hashes), encoding="utf-8")
+        listed.write_text(manifest.dumps(hashes), encoding="utf-8")
         committed(course)
 
     def stand_ins(self, student: Path) -> list[str]:
@@ -174,32 +266,41 @@ class Runner:
         keep = f'rm -rf "{self.artifacts}"\n[ ! -d "{path}" ] || cp -r "{path}" "{self.artifacts}"'
         composite(actions / "upload-artifact", keep, "path name")
         options = [f"{COURSE}@main={self.course}"]
-        options += [f"{name}@{sha}={actions / name.split('/')[1]}" for name, sha in PINS.items()]
+        options += [f"{name}@{pin['sha']}={actions / name.split('/')[1]}" for name, pin in PINS.items()]
         return [part for option in options for part in ("--local-repository", option)]
 
     def programs(self) -> Path:
         """`python` and `uv` that install nothing from afar: the environment borrows this one's packages."""
         folder = self.home / "bin"
         folder.mkdir(exist_ok=True)
-        borrowed = sysconfig.get_path("purelib")
+        borrowed = "\\n".join(path for path in sys.path if Path(path).name == "site-packages")
         scripts = {
-            "python": f'[ "$1 $2" = "-m pip" ] && exit 0\nexec "{sys.executable}" "$@"',
+            "python": f'[ "$1 $2" = "-m pip" ] && echo "$*" >> "{self.home}/asked" && exit 0\n'
+            f'exec "{sys.executable}" "$@"',
             "uv": f"""
 case "$1" in
 venv) "{sys.executable}" -m venv --without-pip "${{@: -1}}"
-      echo "{borrowed}" > "$(echo "${{@: -1}}"/lib/python*/site-packages)/borrowed.pth" ;;
-*)    "{sys.executable}" -m pip --python "$5/bin/python" install -q --no-deps --no-build-isolation -e "${{@: -1}}" ;;
+      printf '{borrowed}\\n' > "$(echo "${{@: -1}}"/lib/python*/site-packages)/borrowed.pth" ;;
+*)    echo "uv $*" >> "{self.home}/asked"
+      [ ! -e "{self.home}/no-network" ] || {{ echo "error: could not connect" >&2; exit 2; }}
+      "{sys.executable}" -m pip --python "$5/bin/python" install -q --no-deps --no-build-isolation -e "${{@: -1}}" ;;
 esac""",
+            "sudo": f'echo "sudo $*" >> "{self.home}/asked"\nexit 1',
         }
         for name, script in scripts.items():
             (folder / name).write_text(f"#!/usr/bin/env bash\nset -e\n{script}\n", encoding="utf-8")
             (folder / name).chmod(0o755)
         return folder
 
-    def push(self, student: Path) -> subprocess.CompletedProcess[str]:
+    def push(self, student: Path, **repository: bool) -> subprocess.CompletedProcess[str]:
+        """repository: what GitHub says of it in the event."""
         shutil.rmtree(self.artifacts, ignore_errors=True)
+        (self.home / "asked").write_text("", encoding="utf-8")
+        event = self.home / "event.json"
+        event.write_text(json.dumps({"ref": "refs/heads/main", "repository": repository}), encoding="utf-8")
         committed(student)
         command = [tool("act"), "push", "-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--no-cache-server"]
+        command += ["-e", str(event)]
         command += ["--action-cache-path", str(self.home / "cache"), *self.stand_ins(student)]
         environment = os.environ | {
             "HOME": str(self.home),
@@ -208,6 +309,10 @@ esac""",
         return subprocess.run(
             command, cwd=student, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=400
         )
+
+    def asked(self) -> str:
+        """What the workflow asked of pip, uv and sudo."""
+        return (self.home / "asked").read_text(encoding="utf-8")
 
     def score(self) -> dict:
         return json.loads((self.artifacts / "score.json").read_text(encoding="utf-8"))
@@ -258,6 +363,9 @@ def test_a_push_becomes_a_report(runner, student, solved, points):
     assert "practice score" not in notes and "not the course's copy" not in notes
     if points < 100:
         assert re.search(r"::(notice|warning|error) title=", log)
+    assert "sudo -n sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0" in runner.asked()
+    assert "install --quiet -c trusted/constraints.txt uv" in runner.asked()
+    assert "--torch-backend cpu -c trusted/constraints.txt -b trusted/constraints.txt" in runner.asked()
 
 
 @pytest.mark.act
@@ -309,3 +417,38 @@ def test_trouble_of_the_grader_is_no_score(runner, student, tmp_path):
     done = other.push(student)
     assert done.returncode != 0
     assert "# No score" in done.stdout and "title=No score" in done.stdout and "Points" not in done.stdout
+
+
+@pytest.mark.act
+def test_a_failed_installation_ends_with_a_sentence_for_the_student(runner, student):
+    (runner.home / "no-network").touch()
+    try:
+        done = runner.push(student)
+    finally:
+        (runner.home / "no-network").unlink()
+    assert done.returncode != 0
+    assert "::error title=No score::The grader could not be fetched or installed" in done.stdout
+    assert "# No score" in done.stdout and "Points" not in done.stdout and "No such file" not in done.stdout
+
+
+@pytest.mark.act
+def test_the_repository_that_students_copy_is_not_graded(runner, student):
+    done = runner.push(student, is_template=True)
+    assert done.returncode == 0 and runner.asked() == "" and "Points" not in done.stdout
+    git(student, "remote", "set-url", "origin", f"https://github.com/{COURSE}")
+    done = runner.push(student)
+    assert done.returncode == 0 and runner.asked() == "" and "Points" not in done.stdout
+
+
+@pytest.mark.act
+def test_github_classrooms_job_prints_the_two_notices_without_its_reporter(runner, released, tmp_path):
+    student = tmp_path / "student"
+    shutil.copytree(released("github-classroom"), student)
+    solve(student, "data.py")
+    committed(student)
+    git(student, "remote", "add", "origin", "https://github.com/COURSE/week3-alice")
+    done = runner.push(student)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    own = [line for line in done.stdout.splitlines() if "/run-autograding-tests" in line]
+    assert any("::notice title=Autograding complete::Points 20/100" in line for line in own)
+    assert any('Autograding report::{"totalPoints":20,"maxPoints":100}' in line for line in own)

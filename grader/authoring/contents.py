@@ -10,6 +10,8 @@ from typing import Any
 
 from grader.authoring import archives
 from grader.authoring.build import build, read_solution
+from grader.authoring.constraints import NAME as CONSTRAINTS
+from grader.authoring.constraints import PLACE
 from grader.authoring.course import slug_of
 from grader.authoring.handout import context, render
 from grader.authoring.markers import leaks
@@ -34,25 +36,25 @@ def course(root: Path) -> dict[str, Any]:
     """
     values = context(root)
     project = load_toml(root / "pyproject.toml")["project"]
-    return values | {"project": project, "slug": slug_of(values), "workflow": True}
+    return values | {"project": project, "slug": slug_of(values), "workflow": True, "work": WEEK.work}
 
 
 def github(root: Path) -> Files:
     """The student repository, graded by GitHub Actions."""
     values = course(root)
     files = student_files(root, values) | templates(root, "repository", values)
-    return with_manifest(files | read(root, [".github/workflows/grade.yml"]), values)
+    return with_manifest(files | workflow(root, values), values)
 
 
 def github_classroom(root: Path) -> Files:
-    """The same for GitHub Classroom's old workflows: its reporter, and .github/classroom/autograding.json."""
+    """The same for GitHub Classroom's old workflows: its names, and .github/classroom/autograding.json."""
     from grader.engine.reports import reporter
 
     values = course(root)
     points = {part["name"]: part["points"] for part in values["parts"]}
     tests = reporter.autograding_json(setup=values["install"], parts=points)
     files = student_files(root, values) | templates(root, "repository", values)
-    files |= templates(root, "github-classroom", values) | read(root, [".github/workflows/grade.yml"])
+    files |= templates(root, "github-classroom", values) | workflow(root, values)
     files[".github/classroom/autograding.json"] = dumped(tests)
     return with_manifest(files, values)
 
@@ -63,7 +65,8 @@ def classroom50(root: Path) -> Files:
     week = f"week{values['week']}"
     repository = student_files(root, values) | templates(root, "repository", values)
     repository = with_manifest({p: c for p, c in repository.items() if not p.startswith(".github/")}, values)
-    bundle = grader_home(root, values) | read(root / "templates/classroom50", ["autograder.py"])
+    autograder = read(root / "templates/classroom50", ["autograder.py"])
+    bundle = grader_home(root, values) | demanding(autograder, "autograder.py", values["isolation"])
     bundle["grader/rubric.toml"] = with_run_seconds(bundle["grader/rubric.toml"], CLASSROOM50_SECONDS)
     packed = len(archives.tar_gz(bundle))
     if packed > BUNDLE_LIMIT:
@@ -85,7 +88,7 @@ def gradescope(root: Path) -> Files:
     """The autograder zip for Gradescope, and how to use it."""
     values = course(root) | {"workflow": False}
     programs = read(root / "templates/gradescope", ["setup.sh", "run_autograder"])
-    programs = {path: content.replace(b"\r\n", b"\n") for path, content in programs.items()}
+    programs = demanding(programs, "run_autograder", values["isolation"])
     minutes = int(values["rubric"]["limits"]["run_seconds"]) // 60 + 5
     archive = archives.zipped(grader_home(root, values) | programs)
     return {
@@ -112,21 +115,42 @@ def student_files(root: Path, values: Mapping[str, Any]) -> Files:
     made = build(root)
     if found := leaks(read_solution(root), made):
         raise NotReleasable(f"a line of the solution is in a file for students: {'; '.join(found)}.")
-    return {f"{WEEK.work}/{name}": content for name, content in made.items()} | grader_files(root)
+    return {f"{WEEK.work}/{name}": content for name, content in made.items()} | grader_files(root) | constraints(root)
 
 
 def grader_files(root: Path) -> Files:
     folders = [root / WEEK.work / name for name in WEEK.bundled]
     bundled = [p.relative_to(root).as_posix() for folder in folders for p in folder.rglob("*") if p.is_file()]
-    return read(root, [*manifest.grader_files(root), *bundled, "LICENSE"])
+    return read(root, [*manifest.grader_files(root), *bundled, manifest.ENTRY_POINT, "LICENSE"])
 
 
 def grader_home(root: Path, values: Mapping[str, Any]) -> Files:
     """The grader on its own, ready to install: what a grading service runs."""
     settings = render(root, "repository/pyproject.toml.j2", dict(values)).encode()
     readme = f"# The grader of week {values['week']}\n\nMade by `python -m grader release`. Not for students.\n"
-    home = grader_files(root) | {"pyproject.toml": settings, "README.md": readme.encode()}
+    home = grader_files(root) | {"pyproject.toml": settings, "README.md": readme.encode()} | constraints(root)
     return with_manifest(home, values)  # before anything is fitted to the service: it is what students' copies hold
+
+
+def constraints(root: Path) -> Files:
+    """The versions that every installation of this release takes."""
+    if not (root / PLACE).is_file():
+        raise NotReleasable(f"{PLACE} is missing; `python -m grader constraints` makes it.")
+    return {CONSTRAINTS: read(root, [PLACE])[PLACE]}
+
+
+def workflow(root: Path, values: Mapping[str, Any]) -> Files:
+    """The reusable workflow that grades."""
+    path = ".github/workflows/grade.yml"
+    return demanding(read(root, [path]), path, values["isolation"])
+
+
+def demanding(files: Files, path: str, isolation: str) -> Files:
+    """The same files, and the one that starts the grader asks for the isolation that course.toml names."""
+    option = b"--isolation=best"
+    if files[path].count(option) != 1:
+        raise NotReleasable(f"{path} must have {option.decode()} once, where it starts the grader.")
+    return files | {path: files[path].replace(option, f"--isolation={isolation}".encode())}
 
 
 def templates(root: Path, name: str, values: Mapping[str, Any]) -> Files:

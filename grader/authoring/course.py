@@ -1,33 +1,23 @@
-"""Reads templates/course.toml and hints.toml with a teacher's slips in mind: what would go wrong later is said here."""
+"""Reads templates/course.toml and hints/ with a teacher's slips in mind: what would go wrong later is said here."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable
-from dataclasses import astuple
-from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from grader.authoring.findings import namings
 from grader.contract import WEEK
-from grader.engine.rubric import BadRubric, load_hints, load_toml
+from grader.engine.hints import Hint, load_hints
+from grader.engine.rubric import BadRubric, load_toml
 
 TEXTS = ("course", "title", "due", "repository", "install")
-PART_TEXTS = ("file", "todos", "minutes", "objective")
+PART_TEXTS = ("minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+ISOLATION = ("best", "confined")  # what a teacher may ask of the services that grade
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
-ENGINE = WEEK.folder / "engine"
-FILLERS = (*sorted((WEEK.folder / "checks").rglob("*.py")), ENGINE / "endings.py")  # what hands facts to hints
-# what names findings
-JUDGES = (
-    *FILLERS,
-    WEEK.folder / "causes.py",
-    ENGINE / "run.py",
-    *sorted((ENGINE / "submission").glob("*.py")),
-)  # findings
-NAMERS = ("fail", "Finding", "dict")  # calls whose keywords are facts that a hint may show
 
 
 def load_course(root: Path) -> dict[str, Any]:
@@ -48,6 +38,9 @@ def load_course(root: Path) -> dict[str, Any]:
         raise BadRubric(
             f"{path}: repository is {course['repository']!r}; on GitHub it is https://github.com/OWNER/NAME, no more."
         )
+    isolation = course.get("isolation", ISOLATION[0])
+    if isolation not in ISOLATION:
+        raise BadRubric(f'{path}: isolation is {isolation!r}; write isolation = "best" or isolation = "confined".')
     tables = {"todos": [str(number) for number in WEEK.todo], "links": links_used(root), "parts": list(WEEK.part_names)}
     for name, keys in tables.items():
         require(path, f"[{name}]", course.get(name), keys)
@@ -58,7 +51,7 @@ def load_course(root: Path) -> dict[str, Any]:
         raise BadRubric(f"{path}: every video is a table of its own, [[videos]].")
     for video in videos:
         require(path, "[[videos]]", video, ("title", "url"))
-    return course | {"videos": videos}
+    return course | {"videos": videos, "isolation": isolation}
 
 
 def links_used(root: Path) -> list[str]:
@@ -81,48 +74,25 @@ def slug_of(course: dict[str, Any]) -> str:
 
 
 def load_known_hints(root: Path) -> None:
-    """hints.toml. Raises BadRubric when an entry is missing, or has a {placeholder} that no check ever fills."""
+    """hints/. Raises BadRubric when an entry is missing, or shows a {fact} that some check does not give it."""
     path = root / "grader" / "hints"
-    known, hints = facts(), load_hints(WEEK, path)
-    if missing := sorted(named() - set(hints)):
-        unknown = sorted(set(hints) - constants())
+    hints, (named, _) = load_hints(WEEK, path), namings()
+    ids = {naming.finding for naming in named}
+    if missing := sorted(ids - set(hints)):
+        unknown = sorted(set(hints) - ids)
         other = f" (unknown there: {', '.join(unknown)})" if unknown else ""
         raise BadRubric(f"{path}: a check names [{missing[0]}], and there is no such entry{other}.")
-    for finding, hint in hints.items():
-        for text in astuple(hint)[1:]:
-            try:
-                names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
-            except ValueError as error:
-                raise BadRubric(f"{path}: [{finding}] has a brace without its partner ({error}): {text}") from error
-            if unknown := sorted(names - known):
-                raise BadRubric(f"{path}: [{finding}] has {{{unknown[0]}}}, which no check fills in: {text}")
+    shown = {finding: placeholders(path, hint) for finding, hint in hints.items()}
+    for naming in named:
+        if unknown := sorted(shown[naming.finding] - naming.facts):
+            given = ", ".join(f"{{{fact}}}" for fact in sorted(naming.facts)) or "nothing"
+            about = f"{path}: [{naming.finding}] has {{{unknown[0]}}}"
+            raise BadRubric(f"{about}, which {naming.place} does not fill in; it fills in {given}.")
 
 
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def named() -> set[str]:
-    """The findings that the code names literally: fail("id", ...) and Finding("id", ...)."""
-    calls = [node for path in JUDGES for node in nodes(path) if isinstance(node, ast.Call) and node.args]
-    first = [call.args[0] for call in calls if getattr(call.func, "id", "") in ("fail", "Finding")]
-    return {str(argument.value) for argument in first if isinstance(argument, ast.Constant)}
-
-
-def constants() -> set[str]:
-    """Every string constant of the code that judges; "a:b" names finding a."""
-    found = [node.value for path in JUDGES for node in nodes(path) if isinstance(node, ast.Constant)]
-    texts = [value for value in found if isinstance(value, str)]
-    return {*texts, *(text.split(":")[0] for text in texts)}
-
-
-def facts() -> set[str]:
-    """The names of all facts that checks and endings hand to hints."""
-    found = set()
-    for node in (node for path in FILLERS for node in nodes(path)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMERS:
-            found |= {word.arg for word in node.keywords if word.arg}
-        if isinstance(node, ast.Dict):
-            found |= {k.value for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)}
-    return found
+def placeholders(path: Path, hint: Hint) -> set[str]:
+    """The facts that a hint shows. Raises BadRubric for a brace without its partner."""
+    try:
+        return {name for text in hint.texts for _, name, _, _ in Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise BadRubric(f"{path}: [{hint.id}] has a brace without its partner ({error}).") from error

@@ -10,29 +10,56 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from grader.authoring.course import load_course
 from grader.contract import WEEK
+from grader.engine.printable import listed
 from grader.engine.rubric import BadRubric, load_toml
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def context(root: Path) -> dict[str, Any]:
-    """Everything a template may use: course.toml, the rubric, and the checks part by part."""
+    """Everything a template may use: course.toml, the rubric, the contract, and the checks part by part.
+
+    named: each part by its name; files: those that are handed in; todo_count: how many functions a student writes
+    work: the folder that a student gets; bundled: folders in it that hold data
+    """
     course = load_course(root)
     rubric = load_toml(root / "grader" / "rubric.toml")
+    parts = [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names]
+    if unjudged := set(WEEK.todo).difference(*(one["todos"] for one in parts)):
+        raise BadRubric(f"grader/contract.py has TODO {min(unjudged)}, and no check in grader/checks/ judges it.")
     return {
         **course,
         "rubric": rubric,
-        "parts": [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names],
+        "parts": parts,
+        "named": {one["name"]: one for one in parts},
+        "files": list(WEEK.files),
+        "todo_count": len(WEEK.todos),
+        "work": WEEK.work,
+        "bundled": list(WEEK.bundled),
         "total": sum(rubric["points"].values()),
     }
 
 
 def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, Any]:
-    """One part of the assignment: its text, its checks and what they are worth."""
+    """One part of the assignment: its text, its files and TODOs, its checks and what they are worth."""
     checks = [
         {"title": check.title, "todo": check.todo, "points": points[check.id]}
         for check in WEEK.checks
         if check.part == name
     ]
-    return {**text, "name": name, "checks": checks, "points": sum(check["points"] for check in checks)}
+    return {
+        **text,
+        "name": name,
+        "files": list(WEEK.files_of(name)),
+        "todos": [todo.number for todo in WEEK.todos_of(name)],
+        "checks": checks,
+        "points": sum(check["points"] for check in checks),
+    }
+
+
+def in_words(number: int) -> str:
+    """Small numbers as a sentence has them: seven, 13."""
+    return NUMBERS[number] if 0 <= number < len(NUMBERS) else str(number)
 
 
 def render(root: Path, template: str, values: dict[str, Any]) -> str:
@@ -49,11 +76,13 @@ def render(root: Path, template: str, values: dict[str, Any]) -> str:
         autoescape=False,  # the output is Markdown and Python, not HTML
     )
     environment.filters["shell"] = shlex.quote
+    environment.filters["listed"] = listed
+    environment.filters["in_words"] = in_words
     environment.filters["percent"] = lambda share: f"{100 * share:.10g} %"
     try:
         text = environment.get_template(template).render(values)
     except TemplateError as error:
         line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
-        known = "What templates may use stands in course.toml and rubric.toml."
+        known = "What templates may use stands in course.toml, rubric.toml and contract.py."
         raise BadRubric(f"templates/{template}{line}: {error.message}. {known}") from error
     return text.replace("\r\n", "\n")

@@ -140,7 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
-    """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository needs mending."""
+    """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository must be fixed."""
     folder = arguments.out.resolve()
     try:
         if folder == root or folder in root.parents:
@@ -177,6 +177,6 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     if not slug_of(load_course(root)):
         print(
             "Note: repository in templates/course.toml names no repository on GitHub yet. Until it does, students "
-            "are graded by the copy in their own repository (practice), and the notebook finds no digits on Colab."
+            "are graded by the copy in their own repository (practice), and on Colab the notebook finds no files."
         )
     return 0

@@ -12,7 +12,9 @@ from grader.engine.student import Student
 
 def secret_digits(student: Student) -> digits.SecretDigits:
     """The run's digits, relabelled and seen through its view."""
-    made: digits.SecretDigits = student.once("digits.secret", lambda: digits.secret(digits.load(), student.seed))
+    made: digits.SecretDigits = student.once(
+        "digits.secret", lambda: digits.secret(digits.load(), student.rng("digits"))
+    )
     return made
 
 

@@ -17,7 +17,9 @@ from grader.checks.data.pixels import (
     same_at_each_place,
 )
 from grader.checks.data.splits import judge_splits
-from grader.checks.data.tracers import TRANSPOSED, UNKNOWN, VIEWS, Array, draw
+from grader.checks.data.tracers import UNKNOWN, draw_pictures
+from grader.checks.views import TRANSPOSED, VIEWS
+from grader.engine.answer import SOME, Answer
 from grader.engine.check import check, fail
 from grader.engine.student import Student
 
@@ -27,7 +29,7 @@ SMALL = 1e-4  # differences below this part of a value's range are rounding
 @check("transform", part="data", todo=1, calls=("data.make_transform",))
 def test_transform(student: Student) -> None:
     """make_transform turns a picture into a small float32 tensor"""
-    pictures = draw(student.rng("data.transform"), 6)
+    pictures = draw_pictures(student.rng("data.transform"), 6)
     judge_transform(student.observe("data.transform", pictures=pictures), pictures)
 
 
@@ -73,13 +75,9 @@ def test_reshuffle(student: Student) -> None:
         in_file = bool((np.diff(first.ids) > 0).all())
         order = "the order of the file" if in_file else "mixed once, and then always the same"
         fail("train-not-reshuffled", order=order)
-    groups = [{frozenset(part.tolist()) for part in in_batches(p)} for p in (first, second)]
+    groups = [{frozenset(p.ids[rows].tolist()) for rows in p.batches} for p in (first, second)]
     if len(groups[0]) > 2 and len(groups[0] & groups[1]) >= len(groups[0]) - 1:
         fail("same-batches-every-epoch", same=len(groups[0] & groups[1]), batches=len(groups[0]))
-
-
-def in_batches(served: Pass) -> list[Array]:
-    return np.split(served.ids, np.cumsum(served.sizes)[:-1])
 
 
 # --- batches
@@ -101,23 +99,25 @@ def judge_order(served: Served) -> None:
 
 def judge_kinds(served: Served, name: str) -> None:
     """Dtypes and shapes, except where they are as make_transform left them (a matter of TODO 1)."""
-    answer, key, where = served.answer, f"main_{name}_0", f"the {TITLES[name]} loader"
-    dtype = answer[f"{key}_images_kind"].removeprefix("Tensor ")
-    inherited = served.transform_finding
+    images, labels = served.observed(name).part("images"), served.observed(name).part("labels")
+    where, inherited = f"the {TITLES[name]} loader", served.transform_finding
+    dtype = images.text("dtype")
     if dtype != "float32" and (inherited is None or inherited.id != "picture-dtype"):
         fail("picture-dtype", todo=2, where=where, dtype=dtype)
-    shape = served.shape(key).removeprefix("B").removeprefix(" x ")
-    finding = SHAPES.get(shape, "picture-size")
-    if shape != "1 x 28 x 28" and (inherited is None or inherited.id != finding):
-        fail(finding, todo=2, where=where, shape=served.shape(key), expected="B x 1 x 28 x 28")
-    labels = answer[f"{key}_labels_shape"].removeprefix("B").removeprefix(" x ")
-    if labels == "10":
+    finding = SHAPES.get(without_batch(images), "picture-size")
+    if without_batch(images) != "1 x 28 x 28" and (inherited is None or inherited.id != finding):
+        fail(finding, todo=2, where=where, shape=images.text("shape"), expected="B x 1 x 28 x 28")
+    if without_batch(labels) == "10":
         fail("labels-one-hot", loader=TITLES[name])
-    if labels:
-        fail("labels-shape", loader=TITLES[name], shape=answer[f"{key}_labels_shape"])
-    kind = answer[f"{key}_labels_kind"].removeprefix("Tensor ")
-    if kind != "int64":
-        fail("labels-dtype", loader=TITLES[name], dtype=kind)
+    if without_batch(labels):
+        fail("labels-shape", loader=TITLES[name], shape=labels.text("shape"))
+    if labels.text("dtype") != "int64":
+        fail("labels-dtype", loader=TITLES[name], dtype=labels.text("dtype"))
+
+
+def without_batch(kind: Answer) -> str:
+    """The shape "B x 1 x 28 x 28" as "1 x 28 x 28"."""
+    return kind.text("shape").removeprefix("B").removeprefix(" x ")
 
 
 def judge_batch_size(served: Served) -> None:
@@ -146,11 +146,11 @@ def judge_view(served: Served, name: str) -> None:
 
 def judge_labels(served: Served, name: str) -> None:
     """Each recognised picture must come with the label its file gives it."""
-    seen = served.read(name)
-    if len(seen.labels) != len(seen.ids):
-        fail("labels-do-not-match", loader=TITLES[name], wrong=len(seen.labels), total=len(seen.ids))
-    known, truth = seen.known, served.tracers.labels.astype(np.int64)
-    got, right = seen.labels[known], truth[seen.ids[known]]
+    first = served.read(name)
+    if first.labels.shape != first.ids.shape:
+        fail("labels-do-not-match", loader=TITLES[name], wrong=len(first.labels), total=len(first.ids))
+    known, truth = first.known, served.tracers.labels.astype(np.int64)
+    got, right = first.labels[known], truth[first.ids[known]]
     wrong = int((got != right).sum())
     if not wrong:
         return
@@ -161,7 +161,7 @@ def judge_labels(served: Served, name: str) -> None:
     file = served.tracers.test_ids if name == "test" else served.tracers.train_ids
     place = np.full(len(truth), -1)
     place[file] = np.arange(len(file))
-    places = place[seen.ids[known]]
+    places = place[first.ids[known]]
     for shift in [s for n in range(1, 21) for s in (n, -n)]:
         if (places >= 0).all() and (got == truth[file[(places + shift) % len(file)]]).all():
             fail("labels-shifted", loader=TITLES[name], shift=abs(shift), wrong=wrong, total=len(got))
@@ -173,31 +173,35 @@ def judge_labels(served: Served, name: str) -> None:
 
 def follows_transform(served: Served, name: str) -> bool:
     """Whether the loader's pictures are what make_transform gives for the same pictures, number by number."""
+    shared = served.tracers.shared_ids
     if served.transform is None or "outputs" not in served.transform:
         return False
-    outputs = served.transform["outputs"]
-    seen, wanted = served.read(name), outputs[0]
-    if seen.match.unknown_share > 0.05 or changed_pictures(seen, served.read(name, 1))[0]:
+    outputs = served.transform.array("outputs", (SOME, len(shared), SOME))
+    if len(outputs) < 2:
+        return False  # one of two fresh transforms raised
+    first = served.read(name)
+    if first.match.unknown_share > 0.05 or changed_pictures(first, served.read(name, 1))[0]:
         return False  # a random change may spare the few pictures compared below
-    if outputs.shape[-1] != seen.images.shape[1] or np.abs(outputs[1:] - outputs[0]).max() > 0:
+    if outputs.shape[-1] != first.images.shape[1] or np.abs(outputs[1:] - outputs[0]).max() > 0:
         return False
-    rows = np.flatnonzero(np.isin(seen.ids, served.tracers.shared_ids))
+    rows = np.flatnonzero(np.isin(first.ids, shared))
     if not len(rows):
         return False
-    wanted = wanted[np.searchsorted(served.tracers.shared_ids, seen.ids[rows])]
-    return bool(np.abs(seen.images[rows] - wanted).max() <= SMALL * max(float(np.ptp(wanted)), 1e-6))
+    wanted = outputs[0][np.searchsorted(shared, first.ids[rows])]
+    return bool(np.abs(first.images[rows] - wanted).max() <= SMALL * max(float(np.ptp(wanted)), 1e-6))
 
 
 def judge_each_batch(served: Served, name: str) -> None:
     """One clean function inside each batch, another one in the next: scaled by the batch's own numbers."""
-    seen = served.read(name)
-    if seen.match.unknown_share > 0.05 or grey_map(seen.original[seen.known], seen.images[seen.known]).is_function:
+    first = served.read(name)
+    known = first.known
+    if first.match.unknown_share > 0.05 or grey_map(first.original[known], first.images[known]).is_function:
         return
     maps = []
-    for rows in np.split(np.arange(len(seen.ids)), np.cumsum(seen.sizes)[:-1]):
-        rows = rows[seen.known[rows]]
+    for rows in first.batches:
+        rows = rows[known[rows]]
         if len(rows) > 1:
-            maps.append(grey_map(seen.original[rows], seen.images[rows]))
+            maps.append(grey_map(first.original[rows], first.images[rows]))
     if len(maps) > 1 and all(m.is_function for m in maps):
         fail("scaled-batch-by-batch", loader=TITLES[name], first=maps[0].white, second=maps[1].white)
 
@@ -235,12 +239,12 @@ def judge_same_map(served: Served) -> None:
     maps: dict[str, GreyMap] = {}
     originals, images = [], []
     for name in NAMES:
-        seen = served.read(name)
-        if not np.isfinite(seen.images).all():
+        first = served.read(name)
+        if not np.isfinite(first.images).all():
             fail("pixels-not-finite", todo=2, where=f"the {TITLES[name]} loader")
-        maps[name] = grey_map(seen.original[seen.known], seen.images[seen.known])
-        originals.append(seen.original[seen.known])
-        images.append(seen.images[seen.known])
+        originals.append(first.original[first.known])
+        images.append(first.images[first.known])
+        maps[name] = grey_map(originals[-1], images[-1])
     if all(m.is_function for m in maps.values()):
         judge_equal(served, maps)
         return judge_map(maps["train"], "your loaders", todo=2)

@@ -8,7 +8,9 @@ import numpy as np
 
 from grader.checks.accuracy.recognise import match
 from grader.checks.secret_digits import secret_digits, secret_root
+from grader.engine.answer import Answer
 from grader.engine.check import check, fail
+from grader.engine.rubric import Tier
 from grader.engine.student import Student
 
 WORST = 25  # confident mistakes kept for the report
@@ -28,8 +30,8 @@ def begin(student: Student) -> None:
 def test_accuracy(student: Student) -> None:
     """Your network recognises digits it has never seen"""
     secret = secret_digits(student)
-    seen = student.observe(PROBE, root=secret_root(student))
-    scores, inputs = seen["scores"], seen["inputs"]
+    answer = student.observe(PROBE, root=secret_root(student))
+    scores, inputs = answer.array("scores", None), answer.array("inputs", (None, None))
     total = len(secret.truth)
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=list(scores.shape), expected=f"({total}, 10)")
@@ -42,7 +44,7 @@ def test_accuracy(student: Student) -> None:
     right = np.zeros(total, bool)
     right[which[known]] = guesses[known] == secret.truth[which[known]]
     accuracy = float(right.mean())
-    record(student, seen, which, guesses, scores, accuracy)
+    record(student, answer, which, guesses, scores, accuracy)
     tiers = student.rubric.tiers
     reached = [tier for tier in tiers if accuracy >= tier.at]
     if len(reached) == len(tiers):
@@ -62,7 +64,7 @@ def test_accuracy(student: Student) -> None:
     fail("accuracy-below-threshold", share=share(reached, best), earned=earned, **facts)
 
 
-def share(reached: list[Any], best: Any) -> float:
+def share(reached: list[Tier], best: Tier) -> float:
     return reached[-1].points / best.points if reached else 0.0
 
 
@@ -79,7 +81,9 @@ def summary(student: Student, accuracy: float) -> dict[str, Any]:
     }
 
 
-def record(student: Student, seen: Any, which: Any, guesses: Any, scores: Any, accuracy: float) -> None:
+def record(
+    student: Student, answer: Answer, which: np.ndarray, guesses: np.ndarray, scores: np.ndarray, accuracy: float
+) -> None:
     """Leave for the reports: accuracy, curves, confusion matrix, worst mistakes, samples, first layer."""
     secret = secret_digits(student)
     counted = (which >= 0) & (guesses >= 0)
@@ -97,18 +101,19 @@ def record(student: Student, seen: Any, which: Any, guesses: Any, scores: Any, a
         "worst_guessed": guessed[worst].astype(np.int64),
         "worst_sureness": sureness[worst].astype(np.float64),
     }
-    for name in ("sample_images", "first_layer"):
-        if name in seen:
-            evidence[name] = seen[name]
-    labels = seen["sample_labels"]
+    samples, history = answer.part("samples"), answer.part("history")
+    evidence["sample_images"] = samples.array("images", None)
+    if "first_layer" in answer:
+        evidence["first_layer"] = answer.array("first_layer", None)
+    labels = samples.array("labels", None, "i")
     if labels.ndim == 1 and labels.size and labels.min() >= 0 and labels.max() <= 9:
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
-    curves = {key: finite(seen[key]) for key in ("train_loss", "val_loss", "val_accuracy")}
+    curves = {key: finite(history.numbers(key)) for key in ("train_loss", "val_loss", "val_accuracy")}
     student.record(
         accuracy=summary(student, accuracy), confusion=confusion.tolist(), training=curves, evidence=evidence
     )
 
 
-def finite(values: Any) -> list[float]:
+def finite(values: list[float]) -> list[float]:
     """Numbers that JSON has; what is none of them is left out."""
-    return [round(v, 5) for v in values if type(v) in (int, float) and np.isfinite(v) and abs(v) < 1e9]
+    return [round(v, 5) for v in values if np.isfinite(v) and abs(v) < 1e9]

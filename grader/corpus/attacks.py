@@ -1,9 +1,10 @@
-"""Attacks as data (tests/attacks/*.toml), and what must not change while one runs.
+"""Attacks as data: tests/attacks/*.toml.
 
     what = "Ends Python with status 0 at import."
     source = "A01"
     parts = ["model"]             # what is graded; the rest is not touched by it
     allowed = ["crashed"]         # optional: the only statuses its checks may end with
+    finding = "answer-malformed"  # optional: what a check must end with
     silent = ["READ"]             # optional: what must not stand in the report: the attack prints it when it succeeds
     tier = "confined"             # optional: practice does not promise to stop it
     base = "worthless"            # the submission without the hostile lines: worthless (the default) earns 0,
@@ -23,17 +24,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from grader.corpus import entries as corpus
 from grader.engine.rubric import load_toml
 
-FOLDER = corpus.ROOT / "tests" / "attacks"
 ANY = ("failed", "crashed", "blocked", "timeout", "todo")
 
 
@@ -51,17 +48,7 @@ class Attack:
     files: dict[str, str]
     links: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-
-    def write(self, folder: Path, places: dict[str, Path]) -> None:
-        folder.mkdir()
-        for name, text in self.files.items():
-            (folder / name).write_text(filled(text, places), encoding="utf-8")
-        for name, target in self.links.items():
-            (folder / name).unlink(missing_ok=True)
-            (folder / name).symlink_to(filled(target, places))
-        for name, size in self.sizes.items():
-            with (folder / name).open("a", encoding="utf-8") as file:
-                file.write("\n" * size)
+    findings: tuple[str, ...] = ()
 
 
 def filled(text: str, places: dict[str, Path]) -> str:
@@ -74,7 +61,8 @@ def load(path: Path) -> Attack:
     raw = load_toml(path)
     name = raw.get("base", "worthless")
     base = corpus.reference() if name == "reference" else corpus.source_of(corpus.load(corpus.base_path(name)))
-    files = corpus.source_of(corpus.load(path), base)
+    entry = corpus.load(path)
+    files = corpus.source_of(entry, base)
     for place, code in raw.get("insert", {}).items():
         files = inserted(files, place, code)
     return Attack(
@@ -88,6 +76,7 @@ def load(path: Path) -> Attack:
         files=files,
         links=raw.get("links", {}),
         sizes=raw.get("sizes", {}),
+        findings=entry.findings,
     )
 
 
@@ -98,35 +87,3 @@ def inserted(files: dict[str, str], place: str, code: str) -> dict[str, str]:
     line = next(line for line in files[name].splitlines(keepends=True) if line.endswith(mark))
     indent = line[: len(line) - len(mark)]
     return files | {name: files[name].replace(line, textwrap.indent(code.rstrip("\n") + "\n", indent), 1)}
-
-
-def load_all() -> list[Attack]:
-    return [load(path) for path in sorted(FOLDER.glob("*.toml"))]
-
-
-def digest(*folders: Path) -> dict[str, str]:
-    """{path: SHA-256} of every file below the folders; compiled bytecode of our own is left out."""
-    found = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
-
-
-def survivors(server_pid: int, own: set[int]) -> list[int]:
-    """Processes of student code that still run: below the server, or torn off from it and without a parent."""
-    found = []
-    try:
-        command = psutil.Process(server_pid).cmdline()
-        below = psutil.Process(server_pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return [server_pid]
-    for process in [*below, *psutil.process_iter()]:
-        try:
-            torn_off = process.ppid() == 1 and process.cmdline() == command
-            if process.pid not in own and (process in below or torn_off) and process.status() != "zombie":
-                found.append(process.pid)
-        except psutil.Error:
-            pass
-    return found

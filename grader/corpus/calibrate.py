@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -50,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
+    if args.write and find_spec("tomlkit") is None:  # before hours of training, not after
+        print("--write needs the package tomlkit: `pip install tomlkit`, or leave --write out.", file=sys.stderr)
+        return 2
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         chosen = solutions(args)
@@ -234,7 +238,7 @@ def markdown(found: Sequence[Measured], proposed: Sequence[Proposal], notes: Seq
 
 
 def draw(found: Sequence[Measured], proposed: Sequence[Proposal], folder: Path) -> None:
-    """accuracy.png and accuracy.svg: one dot a run, one line a solution, the proposed thresholds upright."""
+    """accuracy.png and accuracy.svg: one dot per run, one line per solution, the proposed thresholds upright."""
     from matplotlib.figure import Figure  # slow to import, and without pyplot it needs no screen
 
     figure = Figure(figsize=(8, 1.2 + 0.2 * len(found)), layout="constrained")

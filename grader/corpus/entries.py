@@ -3,6 +3,8 @@
 what = "The network ends with softmax although the loss applies it again."
 source = "Karpathy, A Recipe for Training Neural Networks"
 finding = "scores-are-probabilities"    # chaffs only: the finding that must come first (or a list of right ones)
+also = ["model-not-used-in-evaluate"]   # chaffs only: findings of later checks, which a first one comes before
+parts = ["accuracy"]                    # optional: only these parts show it, not those that judge its files
 weak = "nearly straight"                # wheats only: why it is right but learns too little for the accuracy points
 base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of the reference
 
@@ -48,6 +50,8 @@ class Entry:
     patches: tuple[tuple[str, str, str], ...]
     files: dict[str, str]
     weak: str = ""
+    also: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Entry:
@@ -75,6 +79,8 @@ def entry_of(name: str, raw: dict[str, Any]) -> Entry:
         patches=tuple((p["file"], p["old"], p["new"]) for p in raw.get("patch", [])),
         files=raw.get("files", {}),
         weak=raw.get("weak", ""),
+        also=tuple(raw.get("also", ())),
+        parts=tuple(raw.get("parts", ())),
     )
 
 

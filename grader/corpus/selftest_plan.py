@@ -52,7 +52,8 @@ def planned(args: argparse.Namespace, entries: dict[str, dict[str, Entry]]) -> P
         return plan
     if "chaffs" in kinds:
         for name, files in sources(chosen["chaffs"], entries, plan):
-            plan.trials += chaff_trials(name, "", files, base_files(entries["chaffs"][name], wheats), args)
+            entry = entries["chaffs"][name]
+            plan.trials += chaff_trials(entry, "", files, base_files(entry, wheats), args)
     if "wheats" in kinds:
         seeds = args.seeds or (SEEDS_WITH_TRAINING if args.accuracy or LONG in (args.parts or ()) else SEEDS)
         before = reference()
@@ -99,17 +100,20 @@ def base_files(entry: Entry, wheats: dict[str, dict[str, str]]) -> dict[str, str
 
 
 def chaff_trials(
-    name: str, base: str, files: dict[str, str], before: dict[str, str], args: argparse.Namespace
+    entry: Entry, base: str, files: dict[str, str], before: dict[str, str], args: argparse.Namespace
 ) -> list[Trial]:
-    """One trial: first the parts of the files it changes; the other quick ones when these see nothing."""
+    """One trial: the parts that the entry names; else first those of its files, then the other quick ones."""
+    if entry.parts:
+        shown_in = tuple(part for part in entry.parts if part in (args.parts or entry.parts))
+        return [Trial("chaffs", entry.name, base, 1, shown_in, files)] if shown_in else []
     allowed = tuple(args.parts or ((*QUICK, LONG) if args.accuracy and args.full else QUICK))
     touched = tuple(PART_OF[n] for n in SUBMITTED if files.get(n) != before.get(n) and PART_OF[n] in allowed)
     if args.parts and not touched:
         return []
     if args.full or not touched:
-        return [Trial("chaffs", name, base, 1, allowed, files)]
+        return [Trial("chaffs", entry.name, base, 1, allowed, files)]
     more = () if args.parts else tuple(p for p in allowed if p not in touched)
-    return [Trial("chaffs", name, base, 1, touched, files, more)]
+    return [Trial("chaffs", entry.name, base, 1, touched, files, more)]
 
 
 def cross(
@@ -120,7 +124,7 @@ def cross(
     entries: dict[str, dict[str, Entry]],
 ) -> None:
     """Every chaff on every wheat. Void: the text is the wheat's own, or that of the same chaff elsewhere."""
-    for name, entry in chaffs.items():
+    for entry in chaffs.values():
         try:
             known = {digest(*source_in(entry, entries["wheats"]).values())}
         except DoesNotFit as error:
@@ -137,6 +141,6 @@ def cross(
                 plan.void += 1
                 continue
             known.add(text)
-            plan.trials += chaff_trials(name, wheat, files, before, args)
+            plan.trials += chaff_trials(entry, wheat, files, before, args)
     if args.sample and args.sample < len(plan.trials):
         plan.trials = random.Random(1).sample(plan.trials, args.sample)

@@ -30,11 +30,11 @@ class Asking:
     """
 
     def __init__(
-        self, submission: Submission, server: Server, rubric: Rubric, training_seed: int, folder: Path, deadline: float
+        self, submission: Submission, server: Server, rubric: Rubric, student_seed: int, folder: Path, deadline: float
     ):
         self.submission, self.server, self.limits = submission, server, rubric.limits
         self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
-        self.training_seed, self.folder, self.deadline = training_seed, folder, deadline
+        self.student_seed, self.folder, self.deadline = student_seed, folder, deadline
         submission.stage(folder / "stage")
         self.kept = KeptFiles(folder)
         self.kept.keep(folder / "stage")
@@ -121,7 +121,7 @@ class Asking:
             needs=self.probes.needs_of(probe),
             stage=str(self.folder / "stage"),
             home=str(home),
-            seed=self.training_seed,
+            seed=self.student_seed,
             reads=reads,
             arguments=dict(arguments),
             stand_ins=tuple(self.broken_files),

@@ -2,7 +2,7 @@
 
 A check asks a probe what it sees (`student.observe`), compares in numpy, and either returns (passed) or calls `fail`
 with the id of the misconception it recognised. Its docstring's first line is the name students read; its points stand
-in rubric.toml. Checks are trusted: they import no torch, no probe and no student code.
+in rubric.toml. Checks are trusted: they import no probe, no student code and nothing that only probes need.
 """
 
 from __future__ import annotations
@@ -60,20 +60,21 @@ class GraderTrouble(RuntimeError):
 def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:
     """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints/)."""
     shown = {name: readable(fact) for name, fact in facts.items()}
-    if "got" in shown and shown["got"] == shown.get("expected"):  # four digits do not show the difference
-        shown |= {name: readable(facts[name], digits=8) for name in ("got", "expected")}
+    texts = [name for name, text in shown.items() if isinstance(text, str)]
+    alike = [a for a in texts if any(shown[a] == shown[b] and facts[a] != facts[b] for b in texts)]
+    shown |= {name: readable(facts[name], figures=8) for name in alike}  # four figures do not show the difference
     raise Failed(Finding(finding_id, shown, todo, share))
 
 
-def readable(fact: Any, digits: int = 4) -> Any:
-    """A number as a person would write it: at most four significant digits, no numpy types."""
+def readable(fact: Any, figures: int = 4) -> Any:
+    """A number as a person would write it: at most four significant figures, no numpy types."""
     if hasattr(fact, "item") and getattr(fact, "ndim", 0) == 0:
         fact = fact.item()
     if isinstance(fact, bool) or not isinstance(fact, float):
         return fact
     if not math.isfinite(fact):
         return str(fact)
-    return f"{fact:.{digits}g}"
+    return f"{fact:.{figures}g}"
 
 
 def check(

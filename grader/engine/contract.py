@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from grader.engine.check import Check
+from grader.engine.printable import listed
 from grader.engine.sections import NO_SECTIONS, Sections
 
 
@@ -28,8 +29,13 @@ class Todo:
     also: tuple[str, ...] = ()
 
     @property
+    def is_method(self) -> bool:
+        """A method that the grader's own code calls through an object, not Class() itself."""
+        return "." in self.function and not self.name.startswith("__")
+
+    @property
     def name(self) -> str:
-        """The function as a student would say it: forward, not DigitClassifier.forward."""
+        """The function as a student would say it: the method's own name, without its class."""
         return self.function.split(".")[-1]
 
 
@@ -57,7 +63,10 @@ class Slip:
 
 @dataclass(frozen=True)
 class LiveWords:
-    """What stands in the live picture of a run for the check that takes long."""
+    """What stands in the live picture of a run for the check that takes long.
+
+    running: {names} in it are filled with the counts that its probe tells: `student.progress(round=3)`
+    """
 
     waiting: str = "waiting"
     running: str = "running"
@@ -101,6 +110,22 @@ class Contract:
     live: LiveWords = LiveWords()
     sections: Sections = field(default=NO_SECTIONS, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, with one sentence, for a table that contradicts itself."""
+        names = self.part_names
+        if odd := [name for name in names if not name.isidentifier()]:
+            raise ValueError(f"contract.py: the part {odd[0]!r} cannot be chosen with -m; use letters, numbers and _.")
+        if sorted(self.run_order) != sorted(names):
+            raise ValueError(f"contract.py: run_order must name every part once: {', '.join(names)}.")
+        for file, parts in self.files.items():
+            if not parts or set(parts) - set(names):
+                raise ValueError(f"contract.py: {file} needs the parts in which it runs, out of {', '.join(names)}.")
+        for todo in self.todos:
+            if todo.file not in self.files:
+                raise ValueError(
+                    f"contract.py: TODO {todo.number} stands in {todo.file}, which is not among the files."
+                )
+
     @property
     def root(self) -> Path:
         """The repository: above grader/."""
@@ -125,9 +150,8 @@ class Contract:
 
     @property
     def listed_files(self) -> str:
-        """The submitted files as a sentence has them: "data.py, model.py and train.py"."""
-        names = list(self.files)
-        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+        """The submitted files as a sentence has them: "a.py, b.py and c.py"."""
+        return listed(list(self.files))
 
     def module(self, name: str) -> str:
         """A module of the week as Python imports it: "grader.probes.runtime"."""
@@ -135,7 +159,7 @@ class Contract:
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
-        """Every check, in report order: part by part, inside a part as written. Imports checks/, and no torch."""
+        """Every check, in report order: part by part, inside a part as written. Imports checks/, and no probe."""
         found: list[Check] = []
         for part in self.parts:
             module = importlib.import_module(self.module(f"checks.{part.checks}"))
@@ -151,6 +175,16 @@ class Contract:
     def check(self) -> dict[str, Check]:
         """{id: check}"""
         return {check.id: check for check in self.checks}
+
+    def todos_of(self, part: str) -> tuple[Todo, ...]:
+        """The TODOs that this part judges first: none where all its checks come back to TODOs of earlier parts."""
+        first = {check.todo: check.part for check in reversed(self.checks)}
+        return tuple(todo for todo in self.todos if first.get(todo.number) == part)
+
+    def files_of(self, part: str) -> tuple[str, ...]:
+        """The files of a part's TODOs; where it has none, those whose code runs in it."""
+        own = {todo.file for todo in self.todos_of(part)}
+        return tuple(file for file, parts in self.files.items() if (file in own if own else part in parts))
 
     def part_of(self, check_id: str) -> str:
         """The part of a check named in this table; "" for none."""

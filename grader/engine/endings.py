@@ -41,7 +41,7 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     outcome = ending.outcome
     if ending.blocked:
         return "blocked", Finding("waits-for", {"what": one_line(reason(outcome), 200)})
-    facts = facts_of(check)
+    facts = asked(check)
     if outcome.importing:
         facts["file"] = f"{outcome.importing}.py"
     kind = outcome.kind
@@ -55,7 +55,7 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     if kind == "missing-file":
         return "failed", Finding("file-missing", facts | {"file": f"{outcome.values.get('module')}.py"})
     if kind == "missing-name":
-        return "failed", missing_name(outcome, check)
+        return "failed", missing_name(outcome)
     if kind in ("raised", "failed"):
         return raised(contract, outcome, facts, check)
     if kind == "timeout":
@@ -69,15 +69,15 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     return "grader_error", Finding("grader-broken", {"detail": one_line(f"{kind} {outcome.detail}")})
 
 
-def facts_of(check: Check) -> dict[str, Any]:
-    """What a check is about: the first function of the student's that it calls."""
+def asked(check: Check) -> dict[str, Any]:
+    """The facts that every ending has: the function that was asked for, and its file."""
     module, _, function = check.calls[0].partition(".")
-    return {"function": function, "file": f"{module}.py", "todo": check.todo}
+    return {"function": function, "file": f"{module}.py"}
 
 
 def malformed(check: Check, detail: str) -> Finding:
     """The finding for an answer that is none."""
-    return Finding("answer-malformed", facts_of(check) | {"detail": one_line(detail)})
+    return Finding("answer-malformed", asked(check) | {"detail": one_line(detail)})
 
 
 def reason(outcome: Outcome) -> str:
@@ -94,12 +94,12 @@ def reason(outcome: Outcome) -> str:
     return f"the code that {what.get(outcome.kind, 'ended Python')} is fixed"
 
 
-def missing_name(outcome: Outcome, check: Check) -> Finding:
+def missing_name(outcome: Outcome) -> Finding:
     module, name = str(outcome.values.get("module")), str(outcome.values.get("name"))
     found = [str(n) for n in outcome.values.get("found") or []]
     close = difflib.get_close_matches(name, found, 1, 0.6)
     similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
-    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar, "todo": check.todo})
+    return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar})
 
 
 def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[Status, Finding]:
@@ -130,7 +130,8 @@ def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: C
             return "crashed", Finding(slip.finding, facts)
     if not error.frames:
         if error.type == "TypeError" and (called := SIGNATURE.search(message)):
-            own = {name.partition(".")[2] for name in check.calls} | {todo.name for todo in contract.todos}
+            methods = {todo.name for todo in contract.todos if todo.is_method}
+            own = {name.partition(".")[2] for name in check.calls} | methods
             ours = own & set((called[1] or "").split("."))
             return "failed", Finding("wrong-signature" if ours or not called[1] else "brackets-missing", facts)
         return "crashed", Finding("answer-odd", facts)

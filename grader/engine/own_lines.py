@@ -28,7 +28,7 @@ def own_lines(submission: Submission, todo: int, raised: Raised | None) -> tuple
 
 
 def where(error: Raised) -> str:
-    """The innermost line of the student's own: 'train.py, line 23, in evaluate: total += loss'.
+    """The innermost line of the student's own: 'FILE, line 23, in FUNCTION: total += value'.
 
     While a file is imported, first the line of that file that began it.
     """
@@ -78,7 +78,7 @@ def frames_of(error: Raised | None, files: tuple[str, ...]) -> tuple[Frame, ...]
 def definition(file: str, function: str, content: bytes) -> tuple[Frame, ...]:
     """Where a function of the contract begins, as one frame; () when the file has no such line.
 
-    function: "fit", or "DigitClassifier.forward" (the line of the method after the line of its class). Found by
+    function: "name", or "Class.method" (the line of the method after the line of its class). Found by
     pattern, not by parsing: whatever the file is, this process must survive it.
     """
     lines, start = content.decode("utf-8", "replace").splitlines(), 0

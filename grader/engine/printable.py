@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from typing import IO
 
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
@@ -22,6 +23,12 @@ def one_line(text: str, limit: int = 300) -> str:
     """Clean, on one line, at most `limit` characters."""
     text = " ".join(clean(text[: 8 * limit + 100]).split())  # cut first: a forged text may be very long
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def listed(names: Sequence[object], quote: str = "") -> str:
+    """Names as a sentence has them: "a, b and c", each between quotes of this kind; "none" for none."""
+    shown = [f"{quote}{name}{quote}" for name in names] or ["none"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def can_print(symbols: str, stream: IO[str] | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Which probes there are and what each needs, read from their source: importing them would import torch here."""
+"""Which probes there are and what each needs, read from their source: importing them would import too much here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grader.engine.contract import Contract
 
 @dataclass(frozen=True)
 class ProbeIndex:
-    """{"model.scores": (the student's files it imports, whether it needs the full worker)} of a week."""
+    """{"file.probe": (the student's files it imports, whether it needs the full worker)} of a week."""
 
     package: str
     probes: dict[str, tuple[tuple[str, ...], bool]]
@@ -22,7 +22,7 @@ class ProbeIndex:
         return index(contract.module("probes"), contract.folder / "probes")
 
     def address(self, probe: str) -> str:
-        """ "model.scores" as the worker imports it: "grader.probes.model:scores"."""
+        """ "file.probe" as the worker imports it: "package.probes.file:probe"."""
         return f"{self.package}.{probe.replace('.', ':')}"
 
     def modules_of(self, probe: str) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from grader.engine import reports
 from grader.engine.contract import Contract
+from grader.engine.printable import one_line
 from grader.engine.reports import classroom50, github, gradescope, reporter
+from grader.engine.reports.markdown import escape
 from grader.engine.result import BadScore, Result
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.submission.safe_files import write_bytes, write_text
@@ -47,7 +49,7 @@ def append(path: str | None, text: str) -> None:
 
 def to_github(result: Result, folder: Path, into: Path, environment: Environment, contract: Contract) -> None:
     """Annotations and notices on standard output; summary and outputs where the runner wants them."""
-    print(github.annotations(result), end="")
+    print(github.annotations(result, contract.work), end="")
     append(environment.get("GITHUB_STEP_SUMMARY"), github.step_summary(result))
     digest = hashlib.sha256((folder / "score.json").read_bytes()).hexdigest()
     extra = f"result={reporter.encoded(result)}\ndigest=sha256:{digest}\n"
@@ -58,7 +60,9 @@ def to_classroom50(
     result: Result, folder: Path, into: Path, environment: Mapping[str, str], contract: Contract
 ) -> None:
     """result.json, release-body.md and report.html in the student's checkout; status and summary as outputs."""
-    write_text(into / "result.json", json.dumps(classroom50.result_json(result, environment), indent=2) + "\n")
+    told = classroom50.result_json(result, environment)
+    if result.final:  # a number in it would be recorded, whatever stands beside it
+        write_text(into / "result.json", json.dumps(told, indent=2) + "\n")
     write_text(into / "release-body.md", classroom50.release_body(result))
     if (folder / "report.html").is_file():
         write_bytes(into / "report.html", (folder / "report.html").read_bytes())
@@ -78,14 +82,20 @@ SERVICES: dict[str, Callable[[Result, Path, Path, Environment, Contract], None]]
 }
 
 
-def trouble(service: str, into: Path, environment: Environment) -> None:
-    """Say that there is no score, where the service shows it. Never a score of 0 in its place."""
+def trouble(service: str, reason: str, into: Path, environment: Environment) -> None:
+    """Say that there is no score, where the service shows it. Never a score of 0 in its place.
+
+    reason: a sentence for the teacher, "" where none is known.
+    """
+    told = f"{NO_SCORE} The reason: {reason}" if reason else NO_SCORE
     if service == "github":
-        print(github.command("error", {"title": "No score"}, NO_SCORE))
-        append(environment.get("GITHUB_STEP_SUMMARY"), f"# No score\n\n{NO_SCORE}\n")
+        print(github.command("error", {"title": "No score"}, told))
+        append(environment.get("GITHUB_STEP_SUMMARY"), f"# No score\n\n{escape(told)}\n")
+    elif service == "classroom50":
+        append(environment.get("GITHUB_OUTPUT"), f"status=error\nsummary=No score. {one_line(reason, 500)}\n")
     elif service == "gradescope":
         # without a score anywhere Gradescope asks for grading by hand instead of recording one
-        write_text(into / "results.json", json.dumps({"output": NO_SCORE, "visibility": "visible"}) + "\n")
+        write_text(into / "results.json", json.dumps({"output": told, "visibility": "visible"}) + "\n")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +113,6 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
         SERVICES[arguments.service](result, arguments.reports, arguments.into, os.environ, contract)
     except (BadScore, BadRubric, OSError, classroom50.NotClassroom50) as error:
         print(f"Nothing was published: {error}", file=sys.stderr)
-        trouble(arguments.service, arguments.into, os.environ)
+        trouble(arguments.service, reports.why_no_score(arguments.reports), arguments.into, os.environ)
         return TROUBLE
-    return TROUBLE if any(check.status == "grader_error" for check in result.checks) else 0
+    return 0 if result.final else TROUBLE

@@ -12,6 +12,7 @@ import numpy as np
 from grader.engine.sections import NO_SECTIONS, Sections
 
 SCHEMA = "grader/score/v1"
+FULL_MARKS = 100  # what the points of a whole week sum to
 FRAME_LIMIT = 20
 Status = Literal["passed", "failed", "todo", "blocked", "timeout", "crashed", "grader_error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -36,7 +37,7 @@ class CheckResult:
     message: str = ""
     hint: str = ""
     seconds: float = 0.0
-    place: str = ""  # where the fault is, for people: "TODO 4, forward in model.py"
+    place: str = ""  # where the fault is, for people: "TODO N, the function in its file"
     frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
 
 
@@ -66,6 +67,11 @@ class Result:
         return sum(check.score for check in self.checks)
 
     @property
+    def final(self) -> bool:
+        """Whether `score` is a score: where the grader itself had trouble, it is only the points so far."""
+        return all(check.status != "grader_error" for check in self.checks)
+
+    @property
     def max_score(self) -> int:
         return sum(check.max_score for check in self.checks)
 
@@ -91,7 +97,7 @@ class Result:
 
     @property
     def untouched(self) -> bool:
-        """True for a skeleton fresh from the box."""
+        """True for a skeleton in which nothing is done yet."""
         return bool(self.checks) and all(check.status == "todo" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +108,9 @@ class Result:
             "seed": self.seed,
             "submission": dict(self.submission),
             "grader": dict(self.grader),
-            "score": self.score,
+            "final": self.final,
+            "score": self.score if self.final else None,
+            "points_so_far": self.score,
             "max_score": self.max_score,
             "parts": self.parts,
             "checks": [asdict(check) | {"frames": [dict(f) for f in check.frames]} for check in self.checks],
@@ -117,7 +125,7 @@ class Result:
     def from_json(cls, raw: Any, sections: Sections) -> Result:
         """Raises BadScore. Nothing in the file is trusted to be of the right kind."""
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-            raise BadScore(f"this is no score.json of schema {SCHEMA}")
+            raise BadScore(f"this is not a score.json of schema {SCHEMA}")
         try:
             checks = tuple(check_from_json(entry) for entry in raw["checks"])
             result = cls(
@@ -133,7 +141,10 @@ class Result:
             )
         except (KeyError, TypeError) as error:
             raise BadScore(f"score.json lacks or has a wrong {error}") from error
-        if (raw.get("score"), raw.get("max_score")) != (result.score, result.max_score):
+        told = result.to_json()
+        if any(key in raw and raw[key] != told[key] for key in ("final", "points_so_far")):
+            raise BadScore("score.json says of its points what its checks do not")
+        if (raw.get("score"), raw.get("max_score")) != (told["score"], told["max_score"]):
             raise BadScore("the total in score.json is not the sum of its checks")
         return result
 

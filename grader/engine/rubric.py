@@ -1,4 +1,4 @@
-"""Reads what a teacher edits: rubric.toml (points, thresholds, limits) and hints/ (one entry per finding)."""
+"""Reads what a teacher edits: rubric.toml, with points, thresholds and limits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from grader.engine.contract import Contract
+from grader.engine.result import FULL_MARKS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,16 +26,15 @@ LIMITS = (
     "memory_bytes",
 )
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
-HINT_FIELDS = ("title", "seen", "cause", "look", "question", "why")
 
 
 class BadRubric(ValueError):
-    """rubric.toml or a file of hints/ says something it should not; the message says what and where."""
+    """A file that a teacher edits says something it should not; the message says what and where."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """Test accuracy (a fraction) from which `points` are earned."""
+    """What the check measures, as a fraction, from which on `points` are earned."""
 
     at: float
     points: int
@@ -51,29 +50,6 @@ class Rubric:
     @property
     def total(self) -> int:
         return sum(self.points.values())
-
-
-@dataclass(frozen=True)
-class Hint:
-    """The texts of one finding; {placeholders} in them are filled with the facts that were seen."""
-
-    id: str
-    title: str
-    seen: str
-    cause: str
-    look: str
-    question: str
-    why: str
-
-    def filled(self, field: str, facts: Mapping[str, Any]) -> str:
-        return Formatter().vformat(getattr(self, field), (), Forgiving(facts))
-
-
-class Forgiving(dict[str, Any]):
-    """A missing fact is shown as "?" instead of breaking a report; a test makes sure none is missing."""
-
-    def __missing__(self, key: str) -> str:
-        return "?"
 
 
 def limits_of(contract: Contract) -> tuple[str, ...]:
@@ -96,8 +72,8 @@ def load_rubric(contract: Contract, path: Path | None = None) -> Rubric:
     missing, unknown = [n for n in names if n not in limited], [n for n in limited if n not in names]
     if missing or unknown:
         raise BadRubric(f"{path}: [limits] lacks {missing} and has unknown {unknown}.")
-    if sum(points.values()) != 100:
-        raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to 100.")
+    if sum(points.values()) != FULL_MARKS:
+        raise BadRubric(f"{path}: the points sum to {sum(points.values())}, they must sum to {FULL_MARKS}.")
     try:
         limits = {name: float(limited[name]) for name in names}
     except (TypeError, ValueError) as error:
@@ -120,7 +96,7 @@ def tiers_in(raw: Mapping[str, Any], path: Path, contract: Contract, points: Map
     rising = all(a.at < b.at and a.points < b.points for a, b in zip(tiers, tiers[1:]))
     if not tiers or not rising:
         seen = ", ".join(f"{t.points} points from {t.at:g}" for t in tiers) or "none"
-        raise BadRubric(f"{path}: {table} tiers must rise, in accuracy and in points; there are: {seen}.")
+        raise BadRubric(f"{path}: {table} tiers must rise, in `at` and in `points`; there are: {seen}.")
     if tiers[-1].points != top:
         raise BadRubric(f"{path}: the highest tier must earn the points of {contract.tiered}, {top}.")
     return tiers
@@ -136,26 +112,6 @@ def visibility_in(raw: Mapping[str, Any], path: Path, contract: Contract) -> dic
         if value not in VISIBILITIES:
             raise BadRubric(f"{path}: [visibility] {name} is one of {', '.join(VISIBILITIES)}.")
     return dict(visibility)
-
-
-def load_hints(contract: Contract, folder: Path | None = None) -> dict[str, Hint]:
-    """{finding id: hint} of all files in hints/. Raises BadRubric. folder: another one than the week's."""
-    folder = folder or contract.hints_path
-    hints: dict[str, Hint] = {}
-    for path in sorted(folder.glob("*.toml")):
-        for finding, texts in load_toml(path).items():
-            if (
-                not isinstance(texts, dict)
-                or set(texts) != set(HINT_FIELDS)
-                or not all(str(t).strip() for t in texts.values())
-            ):
-                raise BadRubric(f"{path}: [{finding}] needs exactly {', '.join(HINT_FIELDS)}, and none of them empty.")
-            if finding in hints:
-                raise BadRubric(f"{path}: [{finding}] stands in another file of hints/ too; keep one of them.")
-            hints[finding] = Hint(finding, **{k: " ".join(str(v).split()) for k, v in texts.items()})
-    if not hints:
-        raise BadRubric(f"{folder} holds no hints: one .toml file for each part.")
-    return hints
 
 
 def load_toml(path: Path) -> dict[str, Any]:

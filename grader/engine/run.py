@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import time
@@ -18,10 +17,12 @@ from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
+from grader.engine.hints import Hint, load_hints
+from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
 from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Result, Status
-from grader.engine.rubric import Hint, Rubric, load_hints, load_rubric
+from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run_folders import private_folder, remove_folder
 from grader.engine.student import Notes, Student
 from grader.engine.submission.manifest import grader_digest
@@ -55,15 +56,17 @@ class Verdict:
 
 def start_server(contract: Contract, kind: str | None = None, isolation: str | None = None) -> Server:
     """A warm server with what the week's probes need imported; for one run or for many."""
-    folder, package = contract.folder, contract.package
-    surroundings = Surroundings(
+    return start(kind, private_folder(), isolation, surroundings(contract), remove_folder)
+
+
+def surroundings(contract: Contract) -> Surroundings:
+    """What a worker must know of a week."""
+    return Surroundings(
         runtime=contract.module(contract.runtime),
         preload=tuple(map(contract.module, contract.preload)),
-        code=(str(folder / "__init__.py"), str(folder / "probes")),
+        code=(str(contract.folder / "__init__.py"), str(contract.folder / "probes")),
         hidden=str(contract.rubric_path),
     )
-    assert package == __name__.partition(".")[0], "the worker imports the engine under the week's own package"
-    return start(kind, private_folder(), isolation, surroundings, remove_folder)
 
 
 class Run:
@@ -77,16 +80,19 @@ class Run:
         hints: Mapping[str, Hint] | None = None,
         seed: int | None = None,
         on_progress: OnProgress | None = None,
+        key: Key | None = None,
     ):
         self.contract: Contract = submission.contract
         self.submission, self.server = submission, server
         self.rubric = rubric or load_rubric(self.contract)
         self.hints = hints if hints is not None else load_hints(self.contract)
         self.seed = secrets.randbits(48) if seed is None else seed
+        self.key = key or installation_key()
         self.started, self.started_at = time.monotonic(), datetime.now(timezone.utc)
         self.folder = private_folder()
         deadline = self.started + self.rubric.limits["run_seconds"]
-        self.asking = Asking(submission, server, self.rubric, training_seed(self.seed), self.folder, deadline)
+        training_seed = self.key.number(self.seed, "student")  # what student code sees tells nothing about the run
+        self.asking = Asking(submission, server, self.rubric, training_seed, self.folder, deadline)
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}
@@ -112,7 +118,7 @@ class Run:
             pass  # the check meets it again in its turn, and reports it
 
     def student(self, check: Check) -> Student:
-        return Student(check, self.asking, self.notes, self.rubric, self.seed)
+        return Student(check, self.asking, self.notes, self.rubric, lambda name: self.key.rng(self.seed, name))
 
     def check(self, check: Check) -> CheckResult:
         """Run one check. Only our own fault ends as grader_error; nothing is raised for the student's."""
@@ -124,7 +130,7 @@ class Run:
             verdict = Verdict("grader_error", ours, traces=verdict.traces)
         status, finding = verdict.status, verdict.finding
         quiet = status in ("passed", "grader_error")
-        frames = () if quiet else own_lines(self.submission, todo_of(check, finding), verdict.raised)
+        frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), verdict.raised)
         points, seconds = self.rubric.points[check.id], time.monotonic() - start
         result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
         self.results[check.id], self.traces[check.id] = result, verdict.traces
@@ -171,7 +177,7 @@ class Run:
             if not (files := dict(self.contract.known_good())):
                 return False
             submission = Submission("known-good", self.folder, self.contract, files)
-            self.known_good = Run(submission, self.server, self.rubric, self.hints, self.seed)
+            self.known_good = Run(submission, self.server, self.rubric, self.hints, self.seed, key=self.key)
             self.known_good.asking.deadline, self.known_good.asking.fresh = self.asking.deadline, True
         return self.known_good.look(check).may_be_ours
 
@@ -201,9 +207,9 @@ class Run:
             seconds=round(time.monotonic() - self.started, 2),
             seed=self.seed,
             submission={
-                "name": clean(self.submission.name),
+                "name": one_line(self.submission.name),
                 "digest": self.submission.digest,
-                "notes": [clean(note) for note in self.submission.notes],
+                "notes": [one_line(note, 2000) for note in self.submission.notes],
             },
             grader={
                 "version": VERSION,
@@ -211,6 +217,7 @@ class Run:
                 "isolation": self.asking.isolation,
                 "measures": self.asking.measures,
                 "worker": self.server.kind,
+                "key": self.key.fingerprint if self.key.kept else None,
             },
             checks=tuple(done),
             recorded=dict(self.notes.recorded),
@@ -232,12 +239,6 @@ def broken(detail: str) -> Finding:
     return Finding("grader-broken", {"detail": one_line(detail)})
 
 
-def training_seed(seed: int) -> int:
-    """The seed student code gets: derived from the run's, and of no use to find it."""
-    text = f"training {seed}".encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1
-
-
 def grade(
     submission: Submission,
     server: Server,
@@ -246,11 +247,12 @@ def grade(
     on_result: OnResult | None = None,
     on_progress: OnProgress | None = None,
     parts: Sequence[str] | None = None,
+    key: Key | None = None,
 ) -> Result:
-    """Grade one submission with a warm server. parts: only these (default all)."""
+    """Grade one submission with a warm server. parts: only these (default all). key: default the installation's."""
     contract = submission.contract
     checks = [check for check in contract.checks if parts is None or check.part in parts]
-    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress)
+    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress, key=key)
     try:
         run.begin(checks)
         for check in contract.in_run_order(checks):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from grader.engine.result import Result
+import numpy as np
 
 Recorded = Mapping[str, Any]  # what checks left with student.record(name=...), by name
+Evidence = Mapping[str, np.ndarray]  # arrays they left for pictures, by name
+PYTHON = ("https://docs.python.org/",)
 
 
 class Sections(Protocol):
     """schema: {key of score.json: its JSON Schema}; such a key is null where nothing was recorded.
 
     style: CSS for `html`. passed: what to do when everything passes, "" for nothing.
+    documentation: beginnings of addresses that become links in report.html; others stay text, whoever wrote them.
     """
 
     @property
@@ -26,6 +28,9 @@ class Sections(Protocol):
     @property
     def passed(self) -> str: ...
 
+    @property
+    def documentation(self) -> Sequence[str]: ...
+
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         """The week's entries of a score.json from anywhere. Raises BadScore."""
 
@@ -35,7 +40,7 @@ class Sections(Protocol):
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
         """(heading, plain lines) for reports in words."""
 
-    def html(self, result: Result) -> str:
+    def html(self, recorded: Recorded, evidence: Evidence) -> str:
         """Sections of report.html below the checks, escaped."""
 
 
@@ -45,6 +50,7 @@ class NoSections:
     schema: Mapping[str, Any] = {}
     style = ""
     passed = ""
+    documentation: Sequence[str] = PYTHON
 
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         return {}
@@ -55,7 +61,7 @@ class NoSections:
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
         return []
 
-    def html(self, result: Result) -> str:
+    def html(self, recorded: Recorded, evidence: Evidence) -> str:
         return ""
 
 

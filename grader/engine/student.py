@@ -9,34 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from grader.engine.answer import Answer
 from grader.engine.asking import Asking
 from grader.engine.check import Check
-from grader.engine.endings import NotSeen, ProtocolBroken
+from grader.engine.endings import NotSeen
 from grader.engine.rubric import Rubric
-from grader.engine.worker.raised import Raised
-from grader.engine.worker.trusted.job import Outcome
 
-
-class Answer(dict[str, Any]):
-    """What a probe returned. Asking for a value that raised instead ends the check as `crashed`."""
-
-    def __init__(self, outcome: Outcome):
-        super().__init__(outcome.values)
-        self._outcome = outcome
-
-    def __missing__(self, name: str) -> Any:
-        raise ProtocolBroken(f"the answer lacks {name}")
-
-    def __getitem__(self, name: str) -> Any:
-        value = super().__getitem__(name)
-        if isinstance(value, Raised):
-            raise NotSeen(Outcome("raised", {"error": value}, prints=self._outcome.prints))
-        return value
-
-    def raised(self, name: str) -> Raised | None:
-        """The exception that stands in the place of a value, or None."""
-        value = self.get(name)
-        return value if isinstance(value, Raised) else None
+Rng = Callable[[str], np.random.Generator]  # random numbers of this run, by name
 
 
 @dataclass
@@ -58,9 +37,11 @@ class Notes:
 class Student:
     """A submission as one check sees it."""
 
-    def __init__(self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, seed: int):
+    def __init__(
+        self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, rng: Callable[[str], np.random.Generator]
+    ):
         self._check, self._asking, self._notes = check, asking, notes
-        self.rubric, self.seed = rubric, seed
+        self.rubric, self._rng = rubric, rng
         self.traces: list[str] = []  # what the grader's own code stopped with beside the student's, as children tell
 
     def observe(self, probe: str, **arguments: Any) -> Answer:
@@ -72,7 +53,7 @@ class Student:
         if outcome.kind != "answer":
             raise NotSeen(outcome)
         self._notes.answered = True
-        return Answer(outcome)
+        return Answer(outcome.values, outcome.prints)
 
     def begin(self, probe: str, **arguments: Any) -> None:
         """Ask now and do not wait: `observe` with the same arguments takes the answer later."""
@@ -80,14 +61,14 @@ class Student:
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of this run; the same name gives the same numbers."""
-        return np.random.default_rng([self.seed, 2, *name.encode()])
+        return self._rng(name)
 
     def folder(self, name: str) -> Path:
         """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""
         return self._asking.folder / name
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once a run: for inputs and readings that several checks share."""
+        """What `make` gives, made once per run: for inputs and readings that several checks share."""
         if name not in self._notes.memory:
             self._notes.memory[name] = make()
         return self._notes.memory[name]

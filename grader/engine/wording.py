@@ -8,9 +8,9 @@ from typing import Any
 
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
-from grader.engine.printable import clean
+from grader.engine.hints import Hint
+from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Status
-from grader.engine.rubric import Hint
 
 
 def check_result(
@@ -26,21 +26,16 @@ def check_result(
     """A check's result in words: the finding's hint filled with its facts, and the points that it leaves."""
     score = points if status == "passed" else 0
     message = hint = ""
+    todo = todo_of(check, finding, hints)
     if finding is not None:
         score = score or int(round(points * finding.share))
-        text = hints.get(finding.id)
-        if text is not None:
-            message = f"{text.filled('title', finding.facts)}. {text.filled('seen', finding.facts)}"
-            cause, look, question = (text.filled(field, finding.facts) for field in ("cause", "look", "question"))
-            hint = f"{cause}\nLook here: {look}\n{question}"
-        else:
-            message = f"{finding.id}: {dict(finding.facts)}"
+        message, hint = in_words(contract, finding, hints.get(finding.id), todo)
     return CheckResult(
         id=check.id,
         title=check.title,
         part=check.part,
-        todo=todo_of(check, finding),
-        place=place(contract, todo_of(check, finding), frames),
+        todo=todo,
+        place=place(contract, todo, frames),
         status=status,
         score=score,
         max_score=points,
@@ -52,13 +47,35 @@ def check_result(
     )
 
 
-def todo_of(check: Check, finding: Finding | None) -> int:
-    """Where the fault is: what the finding says, else the check's own TODO."""
-    return finding.todo if finding is not None and finding.todo is not None else check.todo
+def in_words(contract: Contract, finding: Finding, hint: Hint | None, todo: int) -> tuple[str, str]:
+    """(message, hint): what was seen, then its cause, where to look, and a question."""
+    if hint is None:
+        return f"{finding.id}: {dict(finding.facts)}", ""
+    # a file or type name can hold anything; a fact is one clean line
+    facts = {name: one_line(fact, 600) if isinstance(fact, str) else fact for name, fact in finding.facts.items()}
+    title, seen, cause, question = (hint.filled(name, facts) for name in ("title", "seen", "cause", "question"))
+    return f"{title}. {seen}", f"{cause}\nLook here: {look_here(contract, facts, hint, todo)}\n{question}"
+
+
+def look_here(contract: Contract, facts: Mapping[str, Any], hint: Hint, todo: int) -> str:
+    """Where to look, at what, and a page about it: "FILE, TODO n: the last line. https://..."."""
+    file = contract.todo[todo].file if todo in contract.todo else ""
+    about = str(facts.get("file", file))  # an ending may come from another file than the check asks about
+    where = f"{file}, TODO {todo}" if about == file else about
+    if hint.file is not None:
+        where = hint.filled("file", facts)
+    return f"{where}: {hint.filled('look', facts)}. {hint.docs}".removeprefix(": ").rstrip()
+
+
+def todo_of(check: Check, finding: Finding | None, hints: Mapping[str, Hint]) -> int:
+    """Where the fault is: what the finding says, else what its hint says, else the check's own TODO."""
+    hint = hints.get(finding.id) if finding is not None else None
+    said = [finding.todo if finding is not None else None, hint.todo if hint is not None else None]
+    return next((todo for todo in said if todo is not None), check.todo)
 
 
 def place(contract: Contract, number: int, frames: tuple[Mapping[str, Any], ...]) -> str:
-    """Where a TODO stands: "TODO 4, forward in model.py". What fails on import belongs to no TODO."""
+    """Where a TODO stands: its number, its function and its file. What fails on import belongs to no TODO."""
     outside = [frame for frame in frames if frame["function"] in ("", "<module>")]
     if outside and outside[0] is frames[0]:
         return f"{outside[-1]['file']}, which cannot be imported"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, probe
+from grader.engine.worker.raised import Raised
 
 NAMES = ("train", "val", "test")
 END = object()
@@ -17,7 +18,15 @@ CALLS = 12  # of make_transform: a random order of its steps must show
 
 @probe("data")
 def transform(student: Any, pictures: np.ndarray) -> dict[str, Any]:
-    """Call make_transform CALLS times and each result on every picture (uint8, N x 28 x 28)."""
+    """Call make_transform CALLS times and each result on every picture (uint8, N x 28 x 28).
+
+    calls: how often; made: of the first result {type, steps: names of types; callable, is_class: bool}, or what
+    make_transform raised
+    failed_calls: how many results raised when applied; first_error: what the first of these raised
+    form: {type, dtype: names; shape: list} of an output, the first that differs from others if there is one
+    outputs: (calls, N, pixels) float32, and again: (N, pixels) of the first result applied once more; both only
+    where all outputs are tensors of one size
+    """
     return prepared(student, pictures, CALLS)
 
 
@@ -38,86 +47,85 @@ def loaders(
 ) -> dict[str, Any]:
     """Build the loaders six times and read them; `main` twice through, of the others what the comparison needs.
 
-    again: the same arguments. reseeded: another seed. resized: other sizes. retested: another test file.
-    large: a long training file, of which only the lengths are looked at.
+    main, again (the same arguments), reseeded (another seed), resized (other sizes), retested (another test file),
+    large (a long training file): what make_loaders raised, or {type: its name; count: of its items; loaders}, where
+    loaders are {train, val, test: {passes, length: pictures its sampler draws or -1}}, if there are three
+    a pass: see `one_pass`; it ends after `limit` pictures
+    transform: as the probe `transform` says for `pictures`, where make_transform is there
     """
     usual = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
-    seen: dict[str, Any] = {}
-    main = built(student, seen, "main", root, usual)
-    if main is not None:
-        for name, loader in main.items():
-            for turn in range(2):
-                draw(seen, f"main_{name}_{turn}", loader, limit)
-            seen[f"main_{name}_length"] = length(loader)
-        others: tuple[tuple[str, str, dict[str, Any], tuple[str, ...]], ...] = (
-            ("again", root, usual, ("val",)),
-            ("reseeded", root, usual | {"seed": other_seed}, ("val",)),
-            ("resized", root, usual | {"batch_size": other_batch_size, "val_fraction": other_fraction}, NAMES[:2]),
-            ("retested", other_root, usual, ("val",)),
-        )
-        for call, folder, arguments, wanted in others:
-            made = built(student, seen, call, folder, arguments)
-            for name in wanted if made else ():
-                draw(seen, f"{call}_{name}_0", made[name], limit)  # type: ignore[index]
-        made = built(student, seen, "large", large_root, usual)
-        for name, loader in (made or {}).items():
-            seen[f"large_{name}_length"] = length(loader)
+    resized = usual | {"batch_size": other_batch_size, "val_fraction": other_fraction}
+    main, three = built(student, root, usual)
+    answer: dict[str, Any] = {"main": main}
+    if three:
+        main["loaders"] = {name: read_twice(loader, limit) for name, loader in three.items()}
+        answer["again"] = rebuilt(student, root, usual, ("val",), limit)
+        answer["reseeded"] = rebuilt(student, root, usual | {"seed": other_seed}, ("val",), limit)
+        answer["resized"] = rebuilt(student, root, resized, ("train", "val"), limit)
+        answer["retested"] = rebuilt(student, other_root, usual, ("val",), limit)
+        answer["large"], three = built(student, large_root, usual)
+        if three:
+            answer["large"]["loaders"] = {name: {"length": length(three[name])} for name in ("train", "val")}
     try:  # only for the diagnosis: loaders need not use make_transform, so it may well be missing
-        seen |= {f"transform_{name}": value for name, value in prepared(student, pictures, 2).items()}
+        answer["transform"] = prepared(student, pictures, 2)
     except (MissingName, NotImplementedError):
         pass
-    return seen
+    return answer
 
 
 def prepared(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
-    """Kinds and values of what the student's transforms return; kinds are those of the first odd result."""
+    """What the student's transforms return."""
     from PIL import Image
 
     make = student.function("data", "make_transform")
     images = [Image.fromarray(picture) for picture in pictures]
-    seen: dict[str, Any] = {"raised_calls": 0, "calls": calls}
+    answer: dict[str, Any] = {"calls": calls, "failed_calls": 0}
     rows, kept = [], []
     for call in range(calls):
         product, raised = attempt(make)
         if raised:
-            return seen | {"make_error": raised}
+            return answer | {"made": raised}
         kept.append((product, object()))  # kept alive, so that no two share an address: sets order by address
         if call == 0:
-            seen |= {"product": type(product).__name__, "callable": callable(product)}
-            seen |= {"is_class": isinstance(product, type), "steps": kind_of_steps(product)}
+            answer["made"] = look_of(product)
             if not callable(product):
-                return seen
+                return answer
         outputs, raised = attempt(lambda product=product: [product(image) for image in images])
         if raised:
-            seen["raised_calls"] += 1
-            seen.setdefault("apply_error", raised)
+            answer["failed_calls"] += 1
+            answer.setdefault("first_error", raised)
             continue
         if call == 0:
-            seen["again"] = stacked([attempt(product, image)[0] for image in images])
+            answer["again"] = stacked([attempt(product, image)[0] for image in images])
         rows.append(stacked(outputs))
-        odd = next((out for out in outputs if describe(out) != describe(outputs[0])), outputs[0])
-        if "type" not in seen or describe(odd) != (seen["type"], seen["dtype"], seen["shape"]):
-            seen["type"], seen["dtype"], seen["shape"] = describe(odd)
+        odd = next((form for form in map(form_of, outputs) if form != form_of(outputs[0])), form_of(outputs[0]))
+        if odd != answer.get("form"):
+            answer["form"] = odd
     if rows and all(row is not None and row.shape == rows[0].shape for row in rows):  # type: ignore[union-attr]
-        seen["outputs"] = np.stack(rows)  # type: ignore[arg-type]
-    return {name: value for name, value in seen.items() if value is not None}
+        answer["outputs"] = np.stack(rows)  # type: ignore[arg-type]
+    return {name: value for name, value in answer.items() if value is not None}
 
 
-def kind_of_steps(product: Any) -> str:
+def look_of(product: Any) -> dict[str, Any]:
     steps, _ = attempt(getattr, product, "transforms", None)
-    return type(steps).__name__
+    return {
+        "type": type(product).__name__,
+        "steps": type(steps).__name__,
+        "callable": callable(product),
+        "is_class": isinstance(product, type),
+    }
 
 
-def describe(value: Any) -> tuple[str, str, list[int]]:
+def form_of(value: Any) -> dict[str, Any]:
     """Type, dtype and shape of whatever a student's code handed out."""
     if isinstance(value, torch.Tensor):
-        return "Tensor", str(value.dtype).removeprefix("torch."), list(value.shape)
+        return {"type": "Tensor", "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, np.ndarray):
-        return "ndarray", str(value.dtype), list(value.shape)
-    return type(value).__name__, "", []
+        return {"type": "ndarray", "dtype": str(value.dtype), "shape": list(value.shape)}
+    return {"type": type(value).__name__, "dtype": "", "shape": []}
 
 
-def array(tensor: Any) -> np.ndarray | None:
+def numbers_of(tensor: Any) -> np.ndarray | None:
     """A tensor's numbers as float32 or int64, or None when it holds something else."""
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_complex():
         return None
@@ -128,70 +136,93 @@ def array(tensor: Any) -> np.ndarray | None:
 
 def stacked(values: list[Any]) -> np.ndarray | None:
     """Pictures as rows, float32, or None when they are not tensors of one size."""
-    arrays = [array(value) for value in values]
+    arrays = [numbers_of(value) for value in values]
     if any(a is None or a.size != arrays[0].size for a in arrays):  # type: ignore[union-attr]
         return None
     return np.stack([a.reshape(-1) for a in arrays]).astype(np.float32)  # type: ignore[union-attr]
 
 
-def built(student: Any, seen: dict[str, Any], call: str, root: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Call make_loaders; the three loaders by name, or None with a note of what came instead."""
+def built(student: Any, root: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Call make_loaders: what the probe says of what it returned, and the three loaders by name, if they are three."""
     made, raised = attempt(student.function("data", "make_loaders"), root, **arguments)
     if raised:
-        seen[f"{call}_error"] = raised
-        return None
-    seen[f"{call}_type"] = type(made).__name__
+        return raised, {}
     if not isinstance(made, (tuple, list)):
-        return None
-    seen[f"{call}_count"] = len(made)
-    return dict(zip(NAMES, made)) if len(made) == 3 else None
+        return {"type": type(made).__name__}, {}
+    return {"type": type(made).__name__, "count": len(made)}, dict(zip(NAMES, made)) if len(made) == 3 else {}
+
+
+def rebuilt(student: Any, root: str, arguments: dict[str, Any], wanted: tuple[str, ...], limit: int) -> Any:
+    """Call make_loaders again and read one pass of those that are wanted."""
+    call, three = built(student, root, arguments)
+    if three:
+        call["loaders"] = {name: {"passes": [one_pass(three[name], limit)]} for name in wanted}
+    return call
+
+
+def read_twice(loader: Any, limit: int) -> dict[str, Any]:
+    return {"passes": [one_pass(loader, limit) for _ in range(2)], "length": length(loader)}
 
 
 def length(loader: Any) -> int:
     """How many images its sampler draws in one pass, -1 when it does not say."""
-    found, _ = attempt(lambda: len(loader.sampler))
-    return found if isinstance(found, int) else -1
+    drawn, _ = attempt(lambda: len(loader.sampler))
+    return drawn if isinstance(drawn, int) else -1
 
 
-def draw(seen: dict[str, Any], name: str, loader: Any, limit: int) -> None:
-    """One pass: images and labels row by row, batch sizes, and the kinds of the first batch that is odd."""
-    seen[f"{name}_loader"] = type(loader).__name__
+def one_pass(loader: Any, limit: int) -> dict[str, Any]:
+    """One pass over a loader, up to the end or to the first thing that is no batch of one kind.
+
+    loader: its type's name; sizes: of its batches; endless: whether there were more than `limit` pictures
+    error: what iterating raised; no_pair: what a batch was instead of (images, labels); only where that happened
+    images, labels: the kind of the first batch, {type, dtype: names; shape: as "B x 1 x 28 x 28"; odd: what another
+    batch had instead, if one did}; only where there was a pair
+    values: {images: (N, pixels) float32, labels: (N, ...) float32 or int64}, where there were tensors
+    """
+    answer: dict[str, Any] = {"loader": type(loader).__name__, "endless": False}
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    sizes: list[int] = []
     total = 0
-    for batch in batches(seen, name, loader):
+    for batch in batches(loader):
+        if isinstance(batch, Raised):
+            answer["error"] = batch
+            break
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             what = type(batch).__name__
-            seen[f"{name}_batch"] = f"{what} of {len(batch)}" if isinstance(batch, (tuple, list, dict)) else what
+            answer["no_pair"] = f"{what} of {len(batch)}" if isinstance(batch, (tuple, list, dict)) else what
             break
-        kinds = [describe(batch[0]), describe(batch[1])]
-        for part, kind in zip(("images", "labels"), kinds):
-            kind[2][:1] = [] if not kind[2] else ["B"]  # type: ignore[list-item]
-            text = " x ".join(str(size) for size in kind[2])
-            if seen.setdefault(f"{name}_{part}_kind", f"{kind[0]} {kind[1]}") != f"{kind[0]} {kind[1]}":
-                seen[f"{name}_{part}_odd"] = f"{kind[0]} {kind[1]}"
-            if seen.setdefault(f"{name}_{part}_shape", text) != text:
-                seen[f"{name}_{part}_odd"] = text
-        pair = array(batch[0]), array(batch[1])
-        if pair[0] is None or pair[1] is None or not pair[0].ndim or f"{name}_images_odd" in seen:
-            break
-        if f"{name}_labels_odd" in seen or not pair[1].ndim:
+        alike = [note_kind(answer.setdefault(part, {}), value) for part, value in zip(("images", "labels"), batch)]
+        pair = numbers_of(batch[0]), numbers_of(batch[1])
+        if pair[0] is None or pair[1] is None or not pair[0].ndim or not pair[1].ndim or not all(alike):
             break
         images.append(pair[0].reshape(len(pair[0]), -1).astype(np.float32))
-        labels.append(pair[1])
-        sizes.append(len(pair[0]))
+        labels.append(pair[1].copy())  # not the worker's shared memory: each batch of it holds an open file
         total += len(pair[0])
         if total > limit:
-            seen[f"{name}_endless"] = True
+            answer["endless"] = True
             break
-    seen[f"{name}_sizes"] = sizes
+    answer["sizes"] = [len(batch) for batch in images]
     if images:
-        seen[f"{name}_images"], seen[f"{name}_labels"] = np.concatenate(images), np.concatenate(labels)
+        answer["values"] = {"images": np.concatenate(images), "labels": np.concatenate(labels)}
+    return answer
 
 
-def batches(seen: dict[str, Any], name: str, loader: Any) -> Iterator[Any]:
-    """Iterate, but keep what the student's code raises as data."""
+def note_kind(noted: dict[str, Any], value: Any) -> bool:
+    """Note the kind of the images or labels of a batch; False when it is not that of the first batch."""
+    form = form_of(value)
+    shape = " x ".join(["B", *map(str, form["shape"][1:])] if form["shape"] else [])
+    kind = {"type": form["type"], "dtype": form["dtype"], "shape": shape}
+    if not noted:
+        noted |= kind
+    if shape != noted["shape"]:
+        noted["odd"] = shape
+    elif kind != {name: noted[name] for name in kind}:
+        noted["odd"] = f"{form['type']} {form['dtype']}"
+    return "odd" not in noted
+
+
+def batches(loader: Any) -> Iterator[Any]:
+    """What the loader gives, and at the end what iterating raised, if it did."""
     iterator, raised = attempt(iter, loader)
     while raised is None:
         batch, raised = attempt(next, iterator, END)
@@ -199,4 +230,4 @@ def batches(seen: dict[str, Any], name: str, loader: Any) -> Iterator[Any]:
             return
         if raised is None:
             yield batch
-    seen[f"{name}_error"] = raised
+    yield raised

@@ -2,6 +2,8 @@
 
 Nothing here needs torchvision or an optimizer: a few reference steps are taken by hand, because some
 faults hide behind the first random weights (a head that starts at zero hides everything before it).
+
+A "score matrix" is (images, scores per image), float32 or float64, whatever shape forward gave it.
 """
 
 from __future__ import annotations
@@ -9,22 +11,24 @@ from __future__ import annotations
 import types
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from grader.engine.worker.beside_student.probing import attempt, probe
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours, probe
 from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import (
-    answer,
-    array,
     build,
     created_in_forward,
-    gradients,
     grow,
     hiding_places,
+    influence,
     leaves,
+    meet,
     nudge,
-    run,
+    observed,
+    score_matrix,
+    to_numpy,
     unseeded,
 )
 
@@ -34,25 +38,36 @@ PASSES = 12  # tries until every parameter has met a gradient: some networks ski
 
 @probe("model", full=False)
 def construct(student: Any) -> dict[str, Any]:
-    """Build the network; say what DigitClassifier is, what came out, and which functions it defines."""
+    """Build the network; say what DigitClassifier is, what came out, and which functions it defines.
+
+    kind: "class", "instance" (of nn.Module) or the type's name; callable: bool
+    defines, inner, outside: names of functions in the class, inside functions of the class, in the file
+    model: {type: its name, is_module, initialised, answers: bool}, or what DigitClassifier() raised
+    """
     maker = student.function("model", "DigitClassifier")
     is_class = isinstance(maker, type)
-    seen: dict[str, Any] = {
+    model, raised = attempt(maker)
+    if is_ours(model):  # a factory may hand out what is not theirs
+        raise MissingName("model", "DigitClassifier", [])
+    return {
         "kind": "class" if is_class else "instance" if isinstance(maker, nn.Module) else type(maker).__name__,
         "callable": callable(maker),
         "defines": sorted(own_functions(maker)) if is_class else [],
         "inner": inner_functions(maker) if is_class else [],
         "outside": sorted(n for n, v in vars(student.model).items() if isinstance(v, types.FunctionType)),
+        "model": raised if raised is not None else what_came_out(model),
     }
-    model, raised = attempt(maker)
-    seen["built"] = raised
-    seen["type"] = type(model).__name__
-    seen["is_module"] = isinstance(model, nn.Module)
-    seen["initialised"] = "_modules" in getattr(model, "__dict__", {})
-    if isinstance(model, nn.Module):
-        own = set().union(*(vars(c) for c in type(model).__mro__ if c not in (nn.Module, object)))
-        seen["answers"] = bool({"forward", "__call__"} & (own | set(vars(model))))
-    return seen
+
+
+def what_came_out(model: Any) -> dict[str, Any]:
+    is_module = isinstance(model, nn.Module)
+    own = set().union(*(vars(c) for c in type(model).__mro__ if c not in (nn.Module, object)))
+    return {
+        "type": type(model).__name__,
+        "is_module": is_module,
+        "initialised": "_modules" in getattr(model, "__dict__", {}),
+        "answers": is_module and bool({"forward", "__call__"} & (own | set(vars(model)))),
+    }
 
 
 def own_functions(maker: type) -> set[str]:
@@ -68,50 +83,67 @@ def inner_functions(maker: type) -> list[str]:
 
 
 @probe("model", full=False)
-def scores(student: Any, images: Any, batch_sizes: list[int]) -> dict[str, Any]:
-    """What a new network returns in evaluation mode for batches of several sizes, and in training mode."""
+def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str, Any]:
+    """What a new network returns in evaluation mode for batches of several sizes, and in training mode.
+
+    images: (N, 1, 28, 28) float32, of which the first ones are a batch
+    batches: one {returned: form, or what forward raised} per batch size
+    training: form for the largest batch in training mode, or what was raised
+    form: {type; items: types of a tuple's items; of a tensor shape, dtype and, where floating, values of that shape}
+    accepts: of a network that refuses the largest batch: which of "flat" (B, 784) and "rows" (B, 28, 28) it takes
+    """
     pool = torch.from_numpy(images)
-    seen: dict[str, Any] = {}
+    batches = []
     for size in batch_sizes:
         batch = pool[:size].clone()
         out, raised = attempt(lambda b=batch: build(student).eval()(b))
-        seen |= form_of(f"_{size}", out, raised)
+        batches.append({"returned": returned_form(out, raised)})
     largest = pool[: max(batch_sizes)]
     out, raised = attempt(lambda: build(student).train()(largest.clone()))
-    seen |= form_of("_train", out, raised)
-    if seen[f"raised_{len(largest)}"] is not None:  # perhaps it wants images of another form
+    accepts = []
+    if isinstance(batches[batch_sizes.index(len(largest))]["returned"], Raised):
         for name, other in (("flat", largest.flatten(1)), ("rows", largest[:, 0])):
-            out, raised = attempt(lambda b=other: build(student).eval()(b.clone()))
-            seen[f"accepts_{name}"] = isinstance(out, torch.Tensor) and out.ndim == 2 and len(out) == len(largest)
-    return seen
+            taken, _ = attempt(lambda b=other: build(student).eval()(b.clone()))
+            if isinstance(taken, torch.Tensor) and taken.ndim == 2 and len(taken) == len(largest):
+                accepts.append(name)
+    return {"batches": batches, "training": returned_form(out, raised), "accepts": accepts}
 
 
-def form_of(suffix: str, out: Any, raised: Raised | None) -> dict[str, Any]:
+def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
     """Type, shape, dtype and values of a returned value, without calling anything of the student's on it."""
-    seen: dict[str, Any] = {f"raised{suffix}": raised, f"type{suffix}": type(out).__name__}
+    if raised is not None:
+        return raised
     if isinstance(out, (tuple, list)):
-        seen[f"type{suffix}"] = "tuple" if isinstance(out, tuple) else "list"
-        seen[f"items{suffix}"] = ", ".join(type(item).__name__ for item in out[:4])
-    if isinstance(out, torch.Tensor):
-        seen[f"type{suffix}"] = "Tensor"
-        seen[f"shape{suffix}"] = [int(n) for n in out.shape]
-        seen[f"dtype{suffix}"] = str(out.dtype).removeprefix("torch.")
-        if out.dtype.is_floating_point and out.numel() <= 1_000_000:
-            seen[f"values{suffix}"] = array(out)
-    return seen
+        kind = "tuple" if isinstance(out, tuple) else "list"
+        return {"type": kind, "items": ", ".join(type(item).__name__ for item in out[:4])}
+    if not isinstance(out, torch.Tensor):
+        return {"type": type(out).__name__}
+    form: dict[str, Any] = {"type": "Tensor", "shape": [int(n) for n in out.shape]}
+    form["dtype"] = str(out.dtype).removeprefix("torch.")
+    if out.dtype.is_floating_point and out.numel() <= 1_000_000:
+        form["values"] = to_numpy(out)
+    return form
 
 
 @probe("model", full=False)
-def learn(student: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """Which parameters a gradient reaches in training mode, which move, and whether neurons stay alike."""
-    return answer(lambda: reach(student, torch.from_numpy(images), torch.from_numpy(labels)))
+def learn(student: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Which parameters a gradient reaches in training mode, which move, and whether neurons stay alike.
+
+    images: (B, 1, 28, 28) float32; labels: (B,) int64
+    network: {usable: bool; attached: whether the scores had a graph; tensors}, or what was raised
+    tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable; random: differs in
+    a second network; connected: a gradient came; largest: size of that gradient; spread: how far its neurons came
+    apart, -1 where they were not alike to begin with; moved: the largest change; influence: how much the scores
+    change with it, where no gradient came
+    """
+    return observed(lambda: reach(student, torch.from_numpy(images), torch.from_numpy(labels)))
 
 
-def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any] | None:
     with unseeded():
         model, other = build(student).eval(), build(student).eval()
-    if run(model, images) is None or run(other, images) is None:
-        return {"unusable": True}
+    if score_matrix(model, images) is None or score_matrix(other, images) is None:
+        return None
     names = [name for name, _ in model.named_parameters()]
     parameters = list(model.parameters())
     start = [p.detach().clone() for p in parameters]
@@ -123,7 +155,7 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
     for p, before in zip(parameters, start):
         rows = p.detach().flatten(1) if p.ndim >= 2 and p.shape[0] > 1 else torch.zeros(0, 1)
         alike = len(rows) > 1 and bool((before.flatten(1) == before.flatten(1)[:1]).all())
-        spread.append(float((rows - rows[:1]).abs().max()) if alike else -1.0)  # -1: not alike to begin with
+        spread.append(float((rows - rows[:1]).abs().max()) if alike else -1.0)
         moved.append(float((p.detach() - before).abs().max()) if p.numel() else 0.0)
     for _ in range(PASSES):
         if all(c or not p.requires_grad for c, p in zip(connected, parameters)) and all(largest):
@@ -131,8 +163,7 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         attached = meet(model, images, labels, connected, largest) or attached
         nudge(model, images, labels, 1)
     model.eval()
-    return {
-        "attached": attached,
+    tensors = {
         "names": names,
         "sizes": [p.numel() for p in parameters],
         "trainable": [p.requires_grad for p in parameters],
@@ -143,46 +174,30 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         "moved": moved,
         "influence": [0.0 if c else influence(model, p, images) for c, p in zip(connected, parameters)],
     }
-
-
-def meet(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, connected: list[bool], largest: list[float]
-) -> bool:
-    """One backward pass in training mode; remember which parameters are in the graph and their largest gradient."""
-    model.train()
-    found = gradients(model, images, labels)
-    for i, gradient in enumerate(found or []):
-        if gradient is not None:
-            connected[i] = True
-            largest[i] = max(largest[i], float(gradient.abs().max()) if gradient.numel() else 1.0)
-    return found is not None
-
-
-def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -> float:
-    """How much the scores change when one parameter tensor is changed at random."""
-    before = array(run(model, images, seed=1))
-    kept = parameter.detach().clone()
-    with torch.no_grad():
-        parameter.add_(torch.randn_like(parameter))
-        after = array(run(model, images, seed=1))
-        parameter.copy_(kept)
-    return float(abs(after - before).max())
+    return {"attached": attached, "tensors": tensors}
 
 
 @probe("model", full=False)
-def transplant(student: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """Train one network a little, copy its state into a second one, and look for weights outside that state."""
-    return answer(lambda: copied(student, torch.from_numpy(images), torch.from_numpy(labels)))
+def transplant(student: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Train one network a little, copy its state into a second one, and look for weights outside that state.
+
+    images: (B, 1, 28, 28) float32; labels: (B,) int64
+    network: what was raised, or {usable: bool; once, again: score matrices of the new network, asked twice;
+    original, original_again: after a few steps; copy: of the second network with the first one's state;
+    parameters: how many numbers; shared: parameters that both have; created: layers that came into being in
+    forward; stray: shapes of tensors that learn and are no parameter; places: see hiding_places}
+    """
+    return observed(lambda: copied(student, torch.from_numpy(images), torch.from_numpy(labels)))
 
 
-def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any] | None:
     with unseeded():  # two networks of one seed would agree whatever is copied
         first, second = build(student).eval(), build(student).eval()
-    if run(second, images) is None or run(first, images) is None:
-        return {"unusable": True}
-    once, again = (array(run(first, images, seed=1)) for _ in range(2))
+    if score_matrix(second, images) is None or score_matrix(first, images) is None:
+        return None
+    once, again = (to_numpy(score_matrix(first, images, seed=1)) for _ in range(2))
     mine = {id(p) for p in first.parameters()}
-    seen: dict[str, Any] = {
+    values: dict[str, Any] = {
         "shared": [name for name, p in second.named_parameters() if id(p) in mine],
         "parameters": sum(p.numel() for p in first.parameters()),
         "created": created_in_forward(first, images),
@@ -190,84 +205,96 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
         "again": again,
     }
     nudge(first, images, labels, NUDGES)
-    out = run(first, images, seed=1)
-    seen["stray"] = [str(list(t.shape)) for t in leaves(out) if id(t) not in mine]
-    seen["original"] = array(out)
-    seen["original_again"] = array(run(first, images, seed=1))
-    seen["without"] = array(run(second, images, seed=1))
+    out = score_matrix(first, images, seed=1)
+    values["stray"] = [str(list(t.shape)) for t in leaves(out) if id(t) not in mine]
+    values["original"] = to_numpy(out)
+    values["original_again"] = to_numpy(score_matrix(first, images, seed=1))
     second.load_state_dict(first.state_dict(), strict=False)
-    seen["copy"] = array(run(second, images, seed=1))
-    return seen | hiding_places(student, first)
+    values["copy"] = to_numpy(score_matrix(second, images, seed=1))
+    return {**values, "places": hiding_places(student, first)}
 
 
 @probe("model", full=False)
-def response(student: Any, images: Any, labels: Any, lines: Any, factors: list[float]) -> dict[str, Any]:
+def response(
+    student: Any, images: np.ndarray, labels: np.ndarray, lines: np.ndarray, factors: list[float]
+) -> dict[str, Any]:
     """Scores of a new network, after a few steps, with larger images, and with weights scaled up.
 
-    `lines` are triples of images: two, and the one half-way between them.
+    images, lines: (B, 1, 28, 28) float32, `lines` being triples of two images and the one half-way between them
+    network: what was raised, or {usable: bool; states; training: score matrix of a new network in training mode,
+    where it has one}; states: one {scores, lines: score matrices} for each state from the new network to the
+    largest weights, without those in which no score matrix came
     """
     pictures, on_lines = torch.from_numpy(images), torch.from_numpy(lines)
 
-    def settings() -> dict[str, Any]:
+    def settings() -> dict[str, Any] | None:
         model = build(student).eval()
-        seen: dict[str, Any] = {}
+        states: list[dict[str, Any]] = []
 
-        def note(name: str, factor: float = 1.0) -> bool:
-            plain, line = run(model, pictures * factor), run(model, on_lines * factor)
-            if plain is None or line is None:
-                return False
-            seen[f"scores_{name}"], seen[f"lines_{name}"] = array(plain), array(line)
-            return True
+        def note(factor: float = 1.0) -> None:
+            plain, line = score_matrix(model, pictures * factor), score_matrix(model, on_lines * factor)
+            if plain is not None and line is not None:
+                states.append({"scores": to_numpy(plain), "lines": to_numpy(line)})
 
-        if not note("start"):
-            return {"unusable": True}
+        note()
+        if not states:
+            return None
         nudge(model, pictures, torch.from_numpy(labels), NUDGES)
-        note("stepped")
-        note("bright", 30.0)
-        fresh = run(build(student).train(), pictures)
-        if fresh is not None:
-            seen["scores_training"] = array(fresh)
+        note()
+        note(30.0)
+        training = score_matrix(build(student).train(), pictures)
         grown = 1.0
-        for number, factor in enumerate(factors):
+        for factor in factors:
             grow(model, factor / grown)
             grown = factor
-            note(f"grown_{number}", 10.0)
-        return seen
+            note(10.0)
+        return {"states": states} | ({} if training is None else {"training": to_numpy(training)})
 
-    return answer(settings)
+    return observed(settings)
 
 
 @probe("model", full=False)
-def companions(student: Any, images: Any, labels: Any, others: Any, order: Any, changed: list[int]) -> dict[str, Any]:
-    """Scores of the same images twice, in another order, alone, and beside other images, in evaluation mode."""
+def companions(
+    student: Any, images: np.ndarray, labels: np.ndarray, others: np.ndarray, order: np.ndarray, changed: list[int]
+) -> dict[str, Any]:
+    """Scores of the same images twice, in another order, alone, and beside other images, in evaluation mode.
+
+    images, others: (B, 1, 28, 28) float32; order: a permutation of B; changed: places where others[i] is put in
+    network: what was raised, or {usable: bool; after: the images when forward was done with them, and score matrices:
+    chance_goes_on: two calls; same_chance: two with one seed; grown: two of the network with large weights;
+    ordered: of images[order]; beside_others: with the second half from `others`; changed: one per place;
+    alone: of images[:1], where it gave one}
+    created: layers that came into being in forward
+    """
     batch, strangers = torch.from_numpy(images), torch.from_numpy(others)
 
-    def together() -> dict[str, Any]:
+    def together() -> dict[str, Any] | None:
         model = build(student).eval()
-        given = batch.clone()
-        model(given)
-        if run(model, batch) is None:
-            return {"unusable": True}
-        seen: dict[str, Any] = {"after": given.detach().numpy()}
+        handed = batch.clone()
+        model(handed)
+        if score_matrix(model, batch) is None:
+            return None
+        values: dict[str, Any] = {"after": handed.detach().numpy()}
         nudge(model, batch, torch.from_numpy(labels), NUDGES)
         model.eval()
-        for name in ("one", "two"):  # chance goes on from call to call
-            seen[name] = array(run(model, batch))
-        for name in ("same_chance_one", "same_chance_two"):  # chance starts anew: what differs now is memory
-            seen[name] = array(run(model, batch, seed=1))
-        seen["ordered"] = array(run(model, batch[torch.from_numpy(order)], seed=1))
+        values["chance_goes_on"] = [to_numpy(score_matrix(model, batch)) for _ in range(2)]
+        # with the same chance, what differs is memory
+        values["same_chance"] = [to_numpy(score_matrix(model, batch, seed=1)) for _ in range(2)]
+        values["ordered"] = to_numpy(score_matrix(model, batch[torch.from_numpy(order)], seed=1))
         half = len(batch) // 2
-        seen["beside_others"] = array(run(model, torch.cat([batch[:half], strangers[half:]]), seed=1))
+        values["beside_others"] = to_numpy(score_matrix(model, torch.cat([batch[:half], strangers[half:]]), seed=1))
+        values["changed"] = []
         for i in changed:
             other = batch.clone()
             other[i] = strangers[i]
-            seen[f"changed_{i}"] = array(run(model, other, seed=1))
-        alone, raised = attempt(lambda: run(model, batch[:1], seed=1))
+            values["changed"].append(to_numpy(score_matrix(model, other, seed=1)))
+        alone, raised = attempt(lambda: score_matrix(model, batch[:1], seed=1))
         if raised is None and alone is not None:
-            seen["alone"] = array(alone)
+            values["alone"] = to_numpy(alone)
         grow(model, 4.0)  # a fresh recurrent layer forgets too fast for a kept state to show
-        for name in ("grown_one", "grown_two"):
-            seen[name] = array(run(model, batch, seed=1))
-        return seen
+        values["grown"] = [to_numpy(score_matrix(model, batch, seed=1)) for _ in range(2)]
+        return values
 
-    return answer(together) | {"created": attempt(lambda: created_in_forward(build(student).eval(), batch))[0] or []}
+    answer = observed(together)
+    created, _ = attempt(lambda: created_in_forward(build(student).eval(), batch))
+    return answer | {"created": created or []}

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from grader.engine.worker.beside_student.probing import attempt
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours
 
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
@@ -19,17 +20,22 @@ SEED = torch.manual_seed
 
 
 def build(student: Any) -> Any:
-    return student.function("model", "DigitClassifier")()
+    model = student.function("model", "DigitClassifier")()
+    if is_ours(model):  # a factory may hand out what is not theirs
+        raise MissingName("model", "DigitClassifier", [])
+    return model
 
 
-def answer(body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `body` observes, or what it raised: the check wants to name the exception itself."""
-    seen, raised = attempt(body)
-    return {"raised": raised} if raised is not None else seen | {"raised": None}
+def observed(body: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """{"network": what `body` observes}, with "usable": False when that is None, or what it raised in its place."""
+    values, raised = attempt(body)
+    if raised is not None:
+        return {"network": raised}
+    return {"network": {"usable": False} if values is None else {"usable": True, **values}}
 
 
-def run(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
-    """The scores as a matrix with one row an image, or None when what comes back holds no such thing."""
+def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
+    """The scores as a matrix (images, scores per image), or None when what comes back holds no such thing."""
     if seed is not None:
         SEED(seed)
     out = model(images.clone())  # some networks change what they are given
@@ -45,26 +51,50 @@ def run(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
 
 
 def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
-    """Gradients of the cross-entropy, one for each parameter; None when the scores are attached to nothing."""
-    matrix = run(model, images)
+    """Gradients of the cross-entropy, one per parameter; None when the scores are attached to nothing."""
+    matrix = score_matrix(model, images)
     parameters = list(model.parameters())
     trainable = [p for p in parameters if p.requires_grad]
     if matrix is None or not matrix.requires_grad or not trainable:
         return None
     loss = F.cross_entropy(matrix, labels % matrix.shape[1])
-    found = dict(zip(map(id, trainable), torch.autograd.grad(loss, trainable, allow_unused=True)))
-    return [found.get(id(p)) for p in parameters]
+    slopes = dict(zip(map(id, trainable), torch.autograd.grad(loss, trainable, allow_unused=True)))
+    return [slopes.get(id(p)) for p in parameters]
+
+
+def meet(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, connected: list[bool], largest: list[float]
+) -> bool:
+    """One backward pass in training mode; remember which parameters are in the graph and their largest gradient."""
+    model.train()
+    slopes = gradients(model, images, labels)
+    for i, gradient in enumerate(slopes or []):
+        if gradient is not None:
+            connected[i] = True
+            largest[i] = max(largest[i], float(gradient.abs().max()) if gradient.numel() else 1.0)
+    return slopes is not None
+
+
+def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -> float:
+    """How much the scores change when one parameter tensor is changed at random."""
+    before = to_numpy(score_matrix(model, images, seed=1))
+    kept = parameter.detach().clone()
+    with torch.no_grad():
+        parameter.add_(torch.randn_like(parameter))
+        after = to_numpy(score_matrix(model, images, seed=1))
+        parameter.copy_(kept)
+    return float(abs(after - before).max())
 
 
 def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
     """A few plain gradient steps of fixed length."""
     for _ in range(steps):
-        found = gradients(model, images, labels)
-        length = math.sqrt(sum(float(g.square().sum()) for g in found or [] if g is not None))
-        if found is None or not 0 < length < math.inf:
+        slopes = gradients(model, images, labels)
+        length = math.sqrt(sum(float(g.square().sum()) for g in slopes or [] if g is not None))
+        if slopes is None or not 0 < length < math.inf:
             return
         with torch.no_grad():
-            for p, g in zip(model.parameters(), found):
+            for p, g in zip(model.parameters(), slopes):
                 if g is not None:
                     p -= STEP * g / length
 
@@ -77,9 +107,11 @@ def grow(model: Any, factor: float) -> None:
                 p.mul_(factor)
 
 
-def array(tensor: torch.Tensor) -> Any:
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A copy of the numbers, float32, or float64 where they were that."""
     plain = torch.Tensor.detach(tensor).to("cpu")
-    return plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy().copy()
+    numbers = plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
+    return np.array(numbers)
 
 
 @contextmanager
@@ -98,16 +130,16 @@ def unseeded() -> Iterator[None]:
 
 def leaves(out: torch.Tensor) -> list[torch.Tensor]:
     """The trainable tensors the scores were computed from, found by walking the graph of gradients."""
-    todo, done, found = [out.grad_fn], set(), {}
+    todo, done, reached = [out.grad_fn], set(), {}
     while todo:
         node = todo.pop()
         if node is None or node in done:
             continue
         done.add(node)
         if hasattr(node, "variable"):
-            found[id(node.variable)] = node.variable
+            reached[id(node.variable)] = node.variable
         todo += [following for following, _ in node.next_functions]
-    return list(found.values())
+    return list(reached.values())
 
 
 def created_in_forward(model: nn.Module, images: torch.Tensor) -> list[str]:
@@ -122,22 +154,25 @@ def created_in_forward(model: nn.Module, images: torch.Tensor) -> list[str]:
 
     nn.Module.register_parameter = spy  # type: ignore[method-assign]
     try:
-        run(model, images)
+        score_matrix(model, images)
     finally:
         nn.Module.register_parameter = register  # type: ignore[method-assign]
     return sorted(set(created))
 
 
-def hiding_places(student: Any, model: nn.Module) -> dict[str, Any]:
-    """Where weights may stand that PyTorch does not find: this names a fault, it proves none."""
+def hiding_places(student: Any, model: nn.Module) -> dict[str, list[str]]:
+    """Where weights may stand that PyTorch does not find: this names a fault, it proves none.
+
+    containers, tensors: attributes of the network; on_class: of its classes; outside: global names of model.py.
+    """
     known = {id(t) for t in (*model.parameters(), *model.buffers())}
-    places: dict[str, list[str]] = {"containers": [], "tensors": [], "on_class": [], "outside": [], "hidden": []}
+    places: dict[str, list[str]] = {"containers": [], "tensors": [], "on_class": [], "outside": []}
     for part in model.modules():
         for name, value in vars(part).items():
-            if name in MODULE_FIELDS or not strays(value, known):
+            if name in MODULE_FIELDS or isinstance(value, nn.Module) or not strays(value, known):
                 continue
             kind = "tensors" if isinstance(value, torch.Tensor) else "containers"
-            places["hidden" if isinstance(value, nn.Module) else kind].append(f"self.{name} ({type(value).__name__})")
+            places[kind].append(f"self.{name} ({type(value).__name__})")
         for owner in type(part).__mro__:
             if not owner.__module__.startswith(("torch.", "builtins")):
                 places["on_class"] += [n for n, value in vars(owner).items() if strays(value, known)]

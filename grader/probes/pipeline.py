@@ -13,6 +13,8 @@ from grader.engine.worker.beside_student.probing import probe
 
 SAMPLES = 8  # images of the student's training loader shown in the report
 FILTERS = 64  # first-layer weights shown in the report
+EPOCHS = 1000  # of the history: more are not sent
+HISTORY = ("train_loss", "val_loss", "val_accuracy")
 
 
 class Cached(Dataset[Any]):
@@ -47,30 +49,35 @@ class Counted(DataLoader[Any]):
 def train_and_score(student: Any, root: str) -> dict[str, Any]:
     """Train as the student's code does, with its own defaults, and return the scores of the test images.
 
-    root: a folder for torchvision.datasets.MNIST. Returns inputs (N, 784) and scores (N, 10) in the order of
-    the student's test loader, the history, and arrays for the report.
+    root: a folder for torchvision.datasets.MNIST
+    inputs: (N, pixels) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
+    the order of the student's test loader
+    history: {train_loss, val_loss, val_accuracy: lists of floats}, as fit returned them; empty where it did not
+    samples: {images, labels: int64} of the first training batch, at most SAMPLES, in the shape they came
+    first_layer: (units, 28, 28) or (filters, height, width) float32, where there is such a layer
     """
     train_loader, val_loader, test_loader = student.function("data", "make_loaders")(root)
-    batches = draw(train_loader)
+    batches = drawn(train_loader)
     steady = batches is not None and agrees(train_loader)
     used = cached(train_loader, batches, student.progress) if steady else train_loader
-    used_val = cached(val_loader, draw(val_loader), None, shuffle=False) if steady else val_loader
+    used_val = cached(val_loader, drawn(val_loader), None, shuffle=False) if steady else val_loader
     model = student.function("model", "DigitClassifier")()
     history = student.function("train", "fit")(model, used, used_val if used_val is not None else val_loader)
     model.eval()
     inputs, scores = score(model, test_loader)
-    answer: dict[str, Any] = {"inputs": inputs, "scores": scores, "cached": steady}
-    for key in ("train_loss", "val_loss", "val_accuracy"):
-        answer[key] = numbers(history.get(key)) if isinstance(history, dict) else []
     first = batches[0] if batches else next(iter(train_loader))
-    answer["sample_images"] = plain(first[0][:SAMPLES])
-    answer["sample_labels"] = plain(first[1][:SAMPLES]).astype(np.int64)
+    answer = {
+        "inputs": inputs,
+        "scores": scores,
+        "history": {key: floats(history.get(key)) if isinstance(history, dict) else [] for key in HISTORY},
+        "samples": {"images": float32(first[0][:SAMPLES]), "labels": float32(first[1][:SAMPLES]).astype(np.int64)},
+    }
     if (layer := first_layer(model)) is not None:
         answer["first_layer"] = layer
     return answer
 
 
-def draw(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
+def drawn(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
     """One pass over a loader, or None when it is not a DataLoader of (images, labels) tensors."""
     if not isinstance(loader, DataLoader):
         return None
@@ -78,7 +85,8 @@ def draw(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
     for batch in loader:
         if not (isinstance(batch, (list, tuple)) and len(batch) == 2 and all(map(torch.is_tensor, batch))):
             return None
-        batches.append((batch[0], batch[1]))
+        # not the shared memory of a loader's workers: each batch of it holds two open files
+        batches.append((batch[0].clone(), batch[1].clone()))
     return batches or None
 
 
@@ -116,32 +124,33 @@ def score(model: Any, loader: Any) -> tuple[np.ndarray, np.ndarray]:
     inputs, scores = [], []
     with torch.no_grad():
         for images, _ in loader:
-            scores.append(plain(model(images)))
-            inputs.append(plain(images).reshape(len(images), -1))
+            scores.append(float32(model(images)))
+            inputs.append(float32(images).reshape(len(images), -1))
     return np.concatenate(inputs), np.concatenate(scores)
 
 
-def plain(tensor: Any) -> np.ndarray:
+def float32(tensor: Any) -> np.ndarray:
     return np.asarray(torch.as_tensor(tensor).detach().to("cpu", torch.float32).numpy())
 
 
-def numbers(values: Any) -> list[float]:
-    found = []
-    for value in list(values)[:1000] if isinstance(values, (list, tuple)) else []:
+def floats(values: Any) -> list[float]:
+    """A list of the history; nan for an entry that is no number."""
+    entries = []
+    for value in list(values)[:EPOCHS] if isinstance(values, (list, tuple)) else []:
         try:
-            found.append(float(value))
+            entries.append(float(value))
         except (TypeError, ValueError):
-            found.append(float("nan"))
-    return found
+            entries.append(float("nan"))
+    return entries
 
 
 def first_layer(model: Any) -> np.ndarray | None:
     """The first weights that look at pixels: (units, 28, 28) of a linear layer, or (filters, h, w) of a convolution."""
     for weight in parameters(model):
         if weight.ndim == 2 and weight.shape[1] == 784:
-            return plain(weight[:FILTERS]).reshape(-1, 28, 28)
+            return float32(weight[:FILTERS]).reshape(-1, 28, 28)
         if weight.ndim == 4 and weight.shape[1] == 1:
-            return plain(weight[:FILTERS, 0])
+            return float32(weight[:FILTERS, 0])
     return None
 
 

@@ -11,31 +11,29 @@ from torch import nn
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, probe, untouched
 from grader.engine.worker.raised import Raised
-from grader.probes.stand_ins import Line, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
+from grader.probes.stand_ins import OneLayer, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
 
-def number(value: Any) -> dict[str, Any]:
-    """What a student's function gave back in the place of a number: its type, its value when it has one."""
+def as_number(value: Any) -> dict[str, Any]:
+    """What a student's function gave in the place of a number: {type; graph: bool; value, when it has one}."""
     if isinstance(value, torch.Tensor):
         plain = torch.Tensor.detach(value)
         kind = "tensor" if plain.dim() == 0 else f"tensor of shape {list(plain.shape)}"
+        form = {"type": kind, "graph": bool(value.requires_grad)}
         single = plain.numel() == 1 and not plain.is_complex()
-        inside = float(plain.to("cpu").reshape(-1)[0].item()) if single else None
-        return {"type": kind, "value": inside, "graph": bool(value.requires_grad)}
+        return form | ({"value": float(plain.to("cpu").reshape(-1)[0].item())} if single else {})
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
-        return {"type": "number", "value": float(value.reshape(-1)[0]), "graph": False}
+        return {"type": "number", "graph": False, "value": float(value.reshape(-1)[0])}
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
-        return {"type": type_name(value), "value": None, "graph": False}
-    return {"type": "number", "value": float(value), "graph": False}
+        return {"type": type_name(value), "graph": False}
+    return {"type": "number", "graph": False, "value": float(value)}
 
 
-def pair(value: Any) -> dict[str, Any]:
-    """What evaluate gave back: how many things, and the first two as numbers."""
+def as_pair(value: Any) -> dict[str, Any]:
+    """What evaluate gave back: {type; count: of things in it; first, second: as numbers, when they are there}."""
     parts = list(value) if isinstance(value, (tuple, list)) else [value]
-    told: dict[str, Any] = {"type": type(value).__name__, "count": len(parts)}
-    for name, part in zip(("first", "second"), parts):
-        told |= {f"{name}_{key}": item for key, item in number(part).items()}
-    return told
+    form: dict[str, Any] = {"type": type(value).__name__, "count": len(parts)}
+    return form | {name: as_number(part) for name, part in zip(("first", "second"), parts)}
 
 
 def tolerant(function: Callable[..., Any], *args: Any) -> tuple[Any, Raised | None, bool]:
@@ -50,26 +48,38 @@ def tolerant(function: Callable[..., Any], *args: Any) -> tuple[Any, Raised | No
         return None, None, True
 
 
-def named(prefix: str, facts: dict[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}_{key}": fact for key, fact in facts.items()}
-
-
 @probe("train")
 def epochs(
-    student: Any, images: Any, labels: Any, batch_size: int, weight: Any, frozen: Any, small: float, large: float
+    student: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    weight: np.ndarray,
+    frozen: np.ndarray,
+    small: float,
+    large: float,
 ) -> dict[str, Any]:
-    """train_one_epoch of a one-layer network, over three batches and over each of them alone."""
+    """train_one_epoch of a one-layer network, over several batches and over each of them alone.
+
+    images: (N, 1, 28, 28) float32; labels: (N,) int64; weight, frozen: (10, 784), what the network starts with
+    small, large: learning rates
+    alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
+    large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
+    each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
+    afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
+    training: the mode of each pass that was learnt from, bools; images_kept: whether the network got the images
+    as they are}
+    """
     train_one_epoch = student.function("train", "train_one_epoch")
     whole = list(range(len(images)))
     batches = [whole[at : at + batch_size] for at in range(0, len(images), batch_size)]
-    answer: dict[str, Any] = {}
 
-    def run(name: str, parts: list[list[int]], lr: float, momentum: float = 0.0) -> None:
+    def epoch(calls: list[list[int]], lr: float, momentum: float = 0.0) -> dict[str, Any]:
         recorder = Recorder()
-        model = Line(recorder, weight, frozen)
+        model = OneLayer(recorder, weight, frozen)
         optimizer = RecordingSGD(recorder, model.parameters(), lr, momentum)
         raised = value = None
-        for chosen in parts:  # each part is one call; gradients are cleared in between
+        for chosen in calls:  # gradients are cleared in between
             model.eval()  # as evaluate leaves it
             model.weight.grad = None
             torch.set_grad_enabled(True)
@@ -77,42 +87,45 @@ def epochs(
             value, raised = attempt(train_one_epoch, model, loader, optimizer)
             if raised is not None:
                 break
-        answer.update(named(name, number(value)))
-        answer[f"{name}_raised"] = raised if raised is not None else ""
-        answer[f"{name}_weight"] = model.weight.detach().numpy()
-        answer[f"{name}_lr"] = attempt(lambda: float(optimizer.param_groups[0]["lr"]))[0] or 0.0
-        answer[f"{name}_events"] = recorder.events
-        answer[f"{name}_training"] = used_in_training(recorder)
-        answer[f"{name}_images_kept"] = images_kept(recorder, images)
+        loss = raised if raised is not None else as_number(value).get("value")
+        return ({} if loss is None else {"loss": loss}) | {
+            "weight": model.weight.detach().numpy(),
+            "lr": attempt(lambda: float(optimizer.param_groups[0]["lr"]))[0] or 0.0,
+            "events": recorder.events,
+            "training": used_in_training(recorder),
+            "images_kept": images_kept(recorder, images),
+        }
 
-    for number_of, chosen in enumerate(batches, start=1):
-        run(f"alone_{number_of}", [chosen], small)
-    run("together", [whole], small)
-    run("momentum", [whole], small, 0.9)
-    run("large", [whole], large)
-    run("split", batches, large)
-    run("still", [whole], 0.0)
-    return answer
+    return {
+        "alone": [epoch([chosen], small) for chosen in batches],
+        "together": epoch([whole], small),
+        "momentum": epoch([whole], small, 0.9),
+        "large": epoch([whole], large),
+        "split": epoch(batches, large),
+        "still": epoch([whole], 0.0),
+    }
 
 
 def used_in_training(recorder: Recorder) -> list[bool]:
     """The mode of each pass that was learnt from; of all passes, when none was."""
-    learnt = [seen["training"] for seen in recorder.forwards if seen["gradient"]]
-    with_graph = [seen["training"] for seen in recorder.forwards if seen["graph"]]
-    return learnt or with_graph or [seen["training"] for seen in recorder.forwards]
+    learnt = [one["training"] for one in recorder.forwards if one["gradient"]]
+    with_graph = [one["training"] for one in recorder.forwards if one["graph"]]
+    return learnt or with_graph or [one["training"] for one in recorder.forwards]
 
 
-def images_kept(recorder: Recorder, images: Any) -> bool:
+def images_kept(recorder: Recorder, images: np.ndarray) -> bool:
     """Did the model get the loader's pictures as they were?"""
     served = own(images, torch.float32).reshape(len(images), -1)
-    for seen in recorder.forwards:
-        got = seen["images"].reshape(len(seen["images"]), -1).float()
+    for one in recorder.forwards:
+        got = one["images"].reshape(len(one["images"]), -1).float()
         if got.shape[1] != served.shape[1] or torch.cdist(got, served).min(dim=1).values.max() > 1e-6:
             return False
     return True
 
 
-def table_parts(table: Any, labels: Any, sizes: list[int], batch_sizes: list[int]) -> list[tuple[Recorder, Table, Any]]:
+def table_parts(
+    table: np.ndarray, labels: np.ndarray, sizes: list[int], batch_sizes: list[int]
+) -> list[tuple[Recorder, Table, Any]]:
     """One table network and one loader for each group of rows."""
     parts = []
     start = 0
@@ -127,37 +140,55 @@ def table_parts(table: Any, labels: Any, sizes: list[int], batch_sizes: list[int
 
 
 @probe("train")
-def reported_losses(student: Any, table: Any, labels: Any, sizes: list[int], batch_sizes: list[int]) -> dict[str, Any]:
-    """The losses that train_one_epoch (lr 0) and evaluate report for a network whose scores are known."""
+def reported_losses(
+    student: Any, table: np.ndarray, labels: np.ndarray, sizes: list[int], batch_sizes: list[int]
+) -> dict[str, Any]:
+    """The losses that train_one_epoch (lr 0) and evaluate report for networks whose scores are known.
+
+    table: (N, 10) float32 scores, and labels: (N,) int64, of all groups; sizes, batch_sizes: one entry per group
+    training: one {returned: see `as_number`, or what was raised} per group
+    evaluation: one {returned: see `as_pair`} per group, without it where evaluate raised or is a TODO
+    """
     train_one_epoch = student.function("train", "train_one_epoch")
-    answer: dict[str, Any] = {"groups": len(sizes)}
-    for at, (recorder, model, loader) in enumerate(table_parts(table, labels, sizes, batch_sizes)):
+    training, evaluation = [], []
+    for recorder, model, loader in table_parts(table, labels, sizes, batch_sizes):
         torch.set_grad_enabled(True)
         value, raised = attempt(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
-        answer |= named(f"train_{at}", number(value)) | {f"train_{at}_raised": raised or ""}
-    for at, (_, model, loader) in enumerate(table_parts(table, labels, sizes, batch_sizes)):
+        training.append({"returned": raised or as_number(value)})
+    for _, model, loader in table_parts(table, labels, sizes, batch_sizes):
         value, raised, todo = tolerant(lambda *args: student.function("train", "evaluate")(*args), model, loader)
-        usable = raised is None and not todo
-        answer |= named(f"evaluate_{at}", pair(value)) | {f"evaluate_{at}_usable": usable}
-    return answer
+        evaluation.append({} if raised is not None or todo else {"returned": as_pair(value)})
+    return {"training": training, "evaluation": evaluation}
 
 
 @probe("train")
-def evaluations(student: Any, table: Any, labels: Any, sizes: list[int], batch_sizes: list[int]) -> dict[str, Any]:
-    """What evaluate returns for networks whose scores are known."""
+def evaluations(
+    student: Any, table: np.ndarray, labels: np.ndarray, sizes: list[int], batch_sizes: list[int]
+) -> dict[str, Any]:
+    """What evaluate returns for networks whose scores are known; the arguments are those of `reported_losses`.
+
+    groups: one {returned: see `as_pair`, or what was raised} per group
+    """
     evaluate = student.function("train", "evaluate")
-    answer: dict[str, Any] = {}
-    for at, (recorder, model, loader) in enumerate(table_parts(table, labels, sizes, batch_sizes)):
+    groups = []
+    for _, model, loader in table_parts(table, labels, sizes, batch_sizes):
         torch.set_grad_enabled(True)
         value, raised = attempt(evaluate, model, loader)
-        served = sum(len(seen["images"]) for seen in recorder.forwards)
-        answer |= named(f"group_{at}", pair(value)) | {f"group_{at}_raised": raised or "", f"group_{at}_served": served}
-    return answer
+        groups.append({"returned": raised or as_pair(value)})
+    return {"groups": groups}
 
 
 @probe("train")
-def clean_evaluation(student: Any, images: Any, labels: Any, batch_size: int) -> dict[str, Any]:
-    """evaluate, twice, of a network with dropout and BatchNorm: what it felt, and what changed."""
+def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, Any]:
+    """evaluate, twice, of a network with dropout and BatchNorm: what it felt, and what changed.
+
+    images: (N, 1, 28, 28) float32; labels: (N,) int64
+    once, again: see `as_pair`, or what was raised
+    training, graph: the mode of each pass and whether it recorded gradients; trainable: of each parameter; bools
+    state: one {name, before, after: arrays of one shape} per tensor of the network's state
+    grad_left_on: whether gradients can be recorded afterwards; still_trains: if they cannot, whether
+    train_one_epoch moves weights all the same
+    """
     evaluate = student.function("train", "evaluate")
     torch.set_grad_enabled(True)
     recorder = Recorder()
@@ -167,24 +198,25 @@ def clean_evaluation(student: Any, images: Any, labels: Any, batch_size: int) ->
     answer: dict[str, Any] = {}
     for name in ("once", "again"):
         value, raised = attempt(evaluate, model, loader)
-        answer |= named(name, pair(value)) | {f"{name}_raised": raised or ""}
+        answer[name] = raised or as_pair(value)
     answer["grad_left_on"] = torch.is_grad_enabled()
-    answer["training"] = [seen["training"] for seen in recorder.forwards]
-    answer["graph"] = [seen["graph"] for seen in recorder.forwards]
+    answer["training"] = [one["training"] for one in recorder.forwards]
+    answer["graph"] = [one["graph"] for one in recorder.forwards]
     answer["trainable"] = [p.requires_grad for p in model.parameters()]
-    for at, (name, value) in enumerate(model.state_dict().items()):
-        answer |= {f"before_{at}": before[name].numpy(), f"after_{at}": value.detach().numpy(), f"name_{at}": name}
-    answer["tensors"] = len(before)
+    answer["state"] = [
+        {"name": name, "before": before[name].numpy(), "after": value.detach().numpy()}
+        for name, value in model.state_dict().items()
+    ]
     if not answer["grad_left_on"]:  # harmful only if the student's training does not switch it on again
         answer["still_trains"] = trains(student, images, labels, batch_size)
     torch.set_grad_enabled(True)
     return answer
 
 
-def trains(student: Any, images: Any, labels: Any, batch_size: int) -> bool:
+def trains(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> bool:
     """Does the student's train_one_epoch move weights, with the grad mode as evaluate left it?"""
     recorder = Recorder()
-    model = Line(recorder, torch.zeros(10, 28 * 28), torch.zeros(10, 28 * 28))
+    model = OneLayer(recorder, torch.zeros(10, 28 * 28), torch.zeros(10, 28 * 28))
     try:
         student.function("train", "train_one_epoch")(
             model, loader_of(images, labels, batch_size), RecordingSGD(recorder, model.parameters(), 0.1)
@@ -195,37 +227,40 @@ def trains(student: Any, images: Any, labels: Any, batch_size: int) -> bool:
 
 
 @probe("train", "model")
-def own_pair(student: Any, images: Any, labels: Any, batch_size: int) -> dict[str, Any]:
-    """The student's loops with the student's own network: its scores, and the gradient the loss sends to them."""
-    answer: dict[str, Any] = {"usable": False, "passes": 0, "evaluated": False}
+def own_pair(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, Any]:
+    """The student's loops with the student's own network: its scores, and the gradient the loss sends to them.
+
+    images: (N, 1, 28, 28) float32; labels: (N,) int64
+    passes: of the first two that train_one_epoch (lr 0) learnt from, {scores, gradient: (B, 10) float64}; none where
+    the network or the loop cannot be used
+    evaluation: {returned: see `as_pair`; scores: (N, 10) float64, of all passes}, where evaluate can be used
+    """
+    answer: dict[str, Any] = {"passes": []}
     recorder = Recorder()
     model, raised, todo = tolerant(lambda: student.function("model", "DigitClassifier")())
     if raised is not None or todo or not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
         return answer
 
-    def note(module: nn.Module, given: Any, scores: Any) -> None:
-        if (
-            isinstance(scores, torch.Tensor)
-            and scores.dim() == 2
-            and scores.shape[1] == 10
-            and scores.is_floating_point()
-        ):
+    def note(module: nn.Module, inputs: Any, scores: Any) -> None:
+        matrix = isinstance(scores, torch.Tensor) and scores.dim() == 2 and scores.shape[1] == 10
+        if matrix and scores.is_floating_point():
             recorder.forward(module, scores, module.training, torch.empty(len(scores)))
 
     model.register_forward_hook(note)
     loader = loader_of(images, labels, batch_size)
     optimizer = RecordingSGD(recorder, model.parameters(), 0.0)
     _, raised, todo = tolerant(lambda: student.function("train", "train_one_epoch")(model, loader, optimizer))
-    learnt = [seen for seen in recorder.forwards if seen["gradient"]]
-    for at, seen in enumerate(learnt):
-        answer[f"scores_{at}"] = seen["scores"].double().numpy()
-        answer[f"arrived_{at}"] = seen["arrived"].double().numpy()
-    answer |= {"usable": raised is None and not todo, "passes": len(learnt)}
+    if raised is None and not todo:
+        answer["passes"] = [
+            {"scores": one["scores"].double().numpy(), "gradient": one["arrived"].double().numpy()}
+            for one in recorder.forwards
+            if one["gradient"]
+        ][:2]
 
     recorder.forwards.clear()
     value, raised, todo = tolerant(lambda: student.function("train", "evaluate")(model, loader))
     if raised is None and not todo and recorder.forwards:
-        answer |= named("evaluate", pair(value)) | {"evaluated": True}
-        answer["evaluate_scores"] = torch.cat([seen["scores"] for seen in recorder.forwards]).double().numpy()
+        scores = torch.cat([one["scores"] for one in recorder.forwards]).double().numpy()
+        answer["evaluation"] = {"returned": as_pair(value), "scores": scores}
     torch.set_grad_enabled(True)
     return answer

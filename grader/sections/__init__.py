@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grader.engine.result import Result
-from grader.engine.sections import Recorded
+from grader.engine.sections import PYTHON, Evidence, Recorded
 from grader.sections import recorded, texts
 
 
@@ -18,6 +17,7 @@ class DigitSections:
         "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
         "Then hand in: commit and push."
     )
+    documentation = (*PYTHON, "https://docs.pytorch.org/", "https://pytorch.org/", "https://python.org/")
 
     @property
     def style(self) -> str:
@@ -35,7 +35,7 @@ class DigitSections:
         curves = texts.curve_lines(recorded)
         return [("Learning, epoch by epoch", "\n".join(curves))] if curves else []
 
-    def html(self, result: Result) -> str:
+    def html(self, recorded: Recorded, evidence: Evidence) -> str:
         from grader.sections import page
 
-        return page.sections(result)
+        return page.sections(recorded, evidence)

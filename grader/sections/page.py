@@ -17,7 +17,7 @@ import numpy as np
 from markupsafe import Markup
 
 from grader.engine.reports.html import environment
-from grader.engine.result import Result
+from grader.engine.sections import Evidence, Recorded
 from grader.sections import plots
 from grader.sections.texts import CURVES
 
@@ -26,15 +26,15 @@ EPOCHS_LISTED = 60
 MISTAKES, SAMPLES, FILTERS = 25, 8, 64
 
 
-def sections(result: Result) -> str:
+def sections(recorded: Recorded, evidence: Evidence) -> str:
     """The sections of a result, as HTML."""
     return template().render(
-        learning=learning(result),
-        accuracy=accuracy(result),
-        confusion=confusion(result.recorded.get("confusion")),
-        mistakes=mistakes(result.evidence),
-        samples=samples(result.evidence),
-        first_layer=first_layer(result.evidence),
+        learning=learning(recorded),
+        accuracy=accuracy(recorded),
+        confusion=confusion(recorded.get("confusion")),
+        mistakes=mistakes(evidence),
+        samples=samples(evidence),
+        first_layer=first_layer(evidence),
     )
 
 
@@ -54,9 +54,9 @@ def numbers(values: Any) -> list[float]:
     return [float(v) for v in found if type(v) in (int, float) and math.isfinite(v)]
 
 
-def learning(result: Result) -> dict[str, Any] | None:
+def learning(recorded: Recorded) -> dict[str, Any] | None:
     """Two drawings and the table they are drawn from, or None without a history."""
-    history = result.recorded.get("training") or {}
+    history = recorded.get("training") or {}
     series = {key: numbers(history.get(key)) for key in CURVES}
     if not any(series.values()):
         return None
@@ -75,9 +75,9 @@ def learning(result: Result) -> dict[str, Any] | None:
     return {"drawings": drawings, "columns": list(CURVES.values()), "rows": rows, "cut": epochs > len(listed)}
 
 
-def accuracy(result: Result) -> dict[str, Any] | None:
+def accuracy(recorded: Recorded) -> dict[str, Any] | None:
     """The bar against the thresholds, and the same as a table."""
-    found = result.recorded.get("accuracy") or {}
+    found = recorded.get("accuracy") or {}
     test = numbers([found.get("test")])
     tiers = [t for t in found.get("tiers") or [] if isinstance(t, Mapping) and len(numbers([t.get("at")])) == 1]
     if not test or not tiers:

@@ -17,10 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader.authoring import release
-from grader.authoring.contents import TARGETS
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+from grader.authoring import release  # noqa: E402
+from grader.authoring.contents import TARGETS  # noqa: E402
 
 
 def megabytes(folder: Path) -> float:

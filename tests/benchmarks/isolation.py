@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
 
-from grader.contract import WEEK
-from grader.engine.worker.surroundings import Surroundings
-from grader.engine.worker.trusted.fork_client import ForkServer
-from grader.engine.worker.trusted.job import Limits, Request
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+from grader.contract import WEEK  # noqa: E402
+from grader.engine.run import surroundings  # noqa: E402
+from grader.engine.worker.trusted.fork_client import ForkServer  # noqa: E402
+from grader.engine.worker.trusted.job import Limits, Request  # noqa: E402
 
 ROUNDS = 40
-SURROUNDINGS = Surroundings(
-    runtime=WEEK.module(WEEK.runtime),
-    preload=tuple(map(WEEK.module, WEEK.preload)),
-    code=(str(WEEK.folder / "__init__.py"), str(WEEK.folder / "probes")),
-    hidden=str(WEEK.rubric_path),
-)
 MODEL = "class DigitClassifier:\n    pass\n"
 HEAVY = """
 import time
@@ -42,7 +40,7 @@ class DigitClassifier:
 
 class Measured(ForkServer):
     def process_tree(self) -> psutil.Process:
-        return psutil.Process(self.process.pid)
+        return psutil.Process(self.worker.pid)
 
 
 def request(folder: Path, number: int, text: str) -> Request:
@@ -88,7 +86,7 @@ def main() -> None:
         for asked in ("practice", None):
             name = asked or "best"
             (folder / name / "server").mkdir(parents=True)
-            servers[name] = Measured(folder / name / "server", SURROUNDINGS, asked)
+            servers[name] = Measured(folder / name / "server", surroundings(WEEK), asked)
         for name, found in children(servers, folder).items():
             server = servers[name]
             quiet, median = found[len(found) // 10], statistics.median(found)

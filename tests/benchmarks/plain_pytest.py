@@ -6,25 +6,28 @@ python -m pytest tests/benchmarks/plain_pytest.py -c tests/benchmarks/plain.ini
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from in_process import InProcess
-
 from grader.contract import WEEK
+from grader.engine.run import Run, surroundings
+from grader.engine.submission.read import read
+from grader.engine.worker.in_process import InProcessServer
 
-SUBMISSION = Path(os.environ.get("SUBMISSION", Path(__file__).resolve().parents[2] / "solution"))
+SUBMISSION = Path(os.environ.get("SUBMISSION", WEEK.root / "solution"))
 
 
 @pytest.fixture(scope="session")
-def student() -> InProcess:
-    return InProcess(SUBMISSION, seed=1)
+def run() -> Iterator[Run]:
+    server = InProcessServer(surroundings(WEEK))
+    started = Run(read(SUBMISSION, WEEK, 64_000), server, seed=1)
+    yield started
+    started.close()
+    server.close()
 
 
 @pytest.mark.parametrize("check", WEEK.checks, ids=lambda check: check.id)
-def test_check(check, student) -> None:
-    check.function(student)
+def test_check(check, run) -> None:
+    check.function(run.student(check))

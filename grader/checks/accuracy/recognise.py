@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from grader.checks.views import VIEWS, correlations, turned
+
 
 def match(inputs: np.ndarray, images: np.ndarray) -> np.ndarray:
     """inputs float (N, 784), images uint8 (M, 28, 28) -> (N,) indices into images, -1 where there is none."""
@@ -16,11 +18,11 @@ def match(inputs: np.ndarray, images: np.ndarray) -> np.ndarray:
     flat = images.reshape(len(images), -1)
     if inputs.shape[1] != flat.shape[1] or not np.isfinite(inputs).all() or np.ptp(inputs) == 0:
         return result
-    exactly = match_exactly(inputs, flat)
-    if exactly is None:
-        exactly = match_by_correlation(inputs, images)
-    first = np.unique(exactly, return_index=True)[1]
-    result[first] = exactly[first]
+    matched = match_exactly(inputs, flat)
+    if matched is None:
+        matched = match_by_correlation(inputs, images)
+    first = np.unique(matched, return_index=True)[1]
+    result[first] = matched[first]
     return result
 
 
@@ -32,34 +34,22 @@ def match_exactly(inputs: np.ndarray, flat: np.ndarray) -> np.ndarray | None:
     places: dict[bytes, list[int]] = {}
     for index, row in enumerate(flat):
         places.setdefault(row.tobytes(), []).append(index)
-    found = []
+    matched = []
     for row in pixels:
         indices = places.get(row.tobytes())
         if not indices:
             return None
-        found.append(indices.pop() if len(indices) > 1 else indices[0])
-    return np.array(found)
+        matched.append(indices.pop() if len(indices) > 1 else indices[0])
+    return np.array(matched)
 
 
 def match_by_correlation(inputs: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """The most similar digit, under whichever of the eight symmetries fits the inputs best as a whole."""
-    ours = standardised(inputs)
+    """The most similar digit, under whichever of the eight views fits the inputs best as a whole."""
     best: tuple[float, np.ndarray] = (-1.0, np.zeros(len(inputs), int))
-    for turned in symmetries(images):
-        similarity = ours @ standardised(turned.reshape(len(images), -1)).T
+    for view in range(len(VIEWS)):
+        similarity = correlations(inputs, turned(images, view))
         nearest = similarity.argmax(axis=1)
         quality = float(similarity[np.arange(len(inputs)), nearest].mean())
         if quality > best[0]:
             best = (quality, nearest)
     return best[1]
-
-
-def symmetries(images: np.ndarray) -> list[np.ndarray]:
-    turns = [np.rot90(images, k, axes=(1, 2)) for k in range(4)]
-    return turns + [turn.transpose(0, 2, 1) for turn in turns]
-
-
-def standardised(rows: np.ndarray) -> np.ndarray:
-    rows = rows.astype(np.float32)
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6))

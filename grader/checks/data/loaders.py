@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from grader.checks.data.pixels import judge_transform
-from grader.checks.data.tracers import PIXELS, UNKNOWN, Array, Match, Tracers, make, recognise, turn
+from grader.checks.data.tracers import PIXELS, UNKNOWN, Match, Tracers, make_tracers, recognise
 from grader.checks.secret_digits import written
+from grader.checks.views import turned
+from grader.engine.answer import SOME, Answer, Raised
 from grader.engine.check import Failed, Finding, fail
 from grader.engine.student import Student
 
@@ -25,26 +27,29 @@ NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "N
 class Pass:
     """One pass through one loader, rows in the order served."""
 
-    images: Array  # (N, 784) float32
-    labels: Array
+    images: np.ndarray  # (N, 784) float32
+    labels: np.ndarray  # (N, ...)
     sizes: list[int]
     match: Match
-    original: Array  # (N, 784) uint8: what the file holds, turned as the image is; zeros where unknown
+    original: np.ndarray  # (N, 784) uint8: what the file holds, turned as the image is; zeros where unknown
 
     @property
-    def ids(self) -> Array:
+    def ids(self) -> np.ndarray:
         return self.match.ids
 
     @property
-    def known(self) -> Array:
-        known: Array = self.ids != UNKNOWN
-        return known
+    def known(self) -> np.ndarray:
+        return np.asarray(self.ids != UNKNOWN)
+
+    @property
+    def batches(self) -> list[np.ndarray]:
+        """The rows of each batch."""
+        return np.split(np.arange(len(self.ids)), np.cumsum(self.sizes)[:-1])
 
 
 def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
     """The files of this run and the arguments of the one observation all checks of loaders share."""
-    rng = student.rng("data.tracers")
-    tracers = make(rng)
+    tracers = make_tracers(student.rng("data.tracers"))
     train, test = tracers.file("train"), tracers.file("test")
     dark = (test[0] // 4, test[1])  # the same test file, much darker
     repeat = np.sort(np.arange(LARGE) % len(train[0]))
@@ -58,73 +63,69 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
     return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
 
 
-class Prefixed:
-    """The part of an answer whose names begin with `prefix`."""
-
-    def __init__(self, answer: Any, prefix: str):
-        self.answer, self.prefix = answer, prefix
-
-    def __getitem__(self, name: str) -> Any:
-        return self.answer[self.prefix + name]
-
-    def __contains__(self, name: str) -> bool:
-        return self.prefix + name in self.answer
-
-    def raised(self, name: str) -> Any:
-        return self.answer.raised(self.prefix + name)
-
-
 class Served:
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
     def __init__(self, student: Student):
         self.tracers, arguments = student.once("data.tracers", lambda: tracers_of(student))
         self.answer = student.observe("data.loaders", **arguments)
-        self.passes: dict[str, Pass] = student.once("data.passes", dict)
+        self.passes: dict[tuple[str, str, int], Pass] = student.once("data.passes", dict)
         self.require_loaders("main")
         for name in NAMES:
-            self.require_batches(f"main_{name}_0", TITLES[name])
+            self.require_batches(self.observed(name), name)
         for name in NAMES:
             self.require_pictures(name)
 
+    def observed(self, name: str, turn: int = 0, call: str = "main") -> Answer:
+        """What the probe says of a pass: the first or second one, through a loader of one of the calls."""
+        passes = self.answer.part(call).part("loaders").part(name).parts("passes", 2 if call == "main" else 1)
+        return passes[turn]
+
+    def drawn(self, name: str, call: str = "main") -> int:
+        """How many pictures the loader's own sampler draws, or -1."""
+        return self.answer.part(call).part("loaders").part(name).integer("length")
+
     def require_loaders(self, call: str) -> None:
-        error = self.answer.raised(f"{call}_error")
+        error = self.answer.raised(call)
         if error is not None:
             self.explain(error, "make_loaders")
-            self.answer[f"{call}_error"]
-        kind = self.answer[f"{call}_type"]
+        made = self.answer.part(call)
+        kind = made.text("type")
         if kind == "NoneType":
             fail("loaders-none")
-        if f"{call}_count" not in self.answer:
+        if "count" not in made:
             fail("loaders-not-three", returned=f"one {kind}")
-        if self.answer[f"{call}_count"] != 3:
-            fail("loaders-not-three", returned=f"a {kind} of {self.answer[f'{call}_count']}")
+        if made.integer("count") != 3:
+            fail("loaders-not-three", returned=f"a {kind} of {made.integer('count')}")
 
-    def require_batches(self, name: str, title: str) -> None:
-        answer = self.answer
-        error = answer.raised(f"{name}_error")
+    def require_batches(self, observed: Answer, name: str) -> None:
+        title, loader = TITLES[name], observed.text("loader")
+        error = observed.raised("error")
         if error is not None:
             if error.type == "TypeError" and "not iterable" in error.message:
-                fail("loader-not-iterable", loader=title, type=answer[f"{name}_loader"])
+                fail("loader-not-iterable", loader=title, type=loader)
             self.blame_transform()
             self.explain(error, f"the {title} loader")
-            answer[f"{name}_error"]
-        if f"{name}_batch" in answer:
-            fail("batch-not-a-pair", loader=title, batch=answer[f"{name}_batch"])
-        single = answer.get(f"{name}_labels_shape") == ""  # one label, not a row of them
-        if single and answer[f"{name}_labels_kind"].split()[0] in ("int", "Tensor"):
-            fail("datasets-instead-of-loaders", loader=title, type=answer[f"{name}_loader"])
+            observed.end_if_raised("error")
+        if "no_pair" in observed:
+            fail("batch-not-a-pair", loader=title, batch=observed.text("no_pair"))
+        if "images" not in observed:
+            fail("loader-empty", loader=title)
+        labels = observed.part("labels")
+        if labels.text("shape") == "" and labels.text("type") in ("int", "Tensor"):  # one label, not a row of them
+            fail("datasets-instead-of-loaders", loader=title, type=loader)
         for part in ("images", "labels"):
-            kind = answer.get(f"{name}_{part}_kind", "Tensor")
-            if not kind.startswith("Tensor"):
-                fail("batch-without-tensors", loader=title, part=part, type=kind.strip())
-            if f"{name}_{part}_odd" in answer:
-                first = answer[f"{name}_{part}_shape"]
-                fail("batches-of-different-kinds", loader=title, first=first, other=answer[f"{name}_{part}_odd"])
-        if f"{name}_images" not in answer:
+            kind = observed.part(part)
+            if kind.text("type") != "Tensor":
+                type_name = f"{kind.text('type')} {kind.text('dtype')}".strip()
+                fail("batch-without-tensors", loader=title, part=part, type=type_name)
+            if "odd" in kind:
+                first, other = kind.text("shape"), kind.text("odd")
+                fail("batches-of-different-kinds", loader=title, first=first, other=other)
+        if "values" not in observed:
             fail("loader-empty", loader=title)
 
-    def explain(self, error: Any, where: str) -> None:
+    def explain(self, error: Raised, where: str) -> None:
         """Name the exceptions that have a usual cause; others stay `crashed`, with the student's own lines."""
         if error.type in NOT_FOUND or re.search(r"Dataset not found|Error downloading|urlopen|HTTP", error.message):
             fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200])
@@ -138,69 +139,58 @@ class Served:
 
     def require_pictures(self, name: str) -> None:
         """Stop when most images are no picture of the files, unless they change from pass to pass."""
-        served = self.read(name)
-        if served.match.unknown_share < 0.5 or self.changing(name):
+        first = self.read(name)
+        if first.match.unknown_share < 0.5 or self.changing(name):
             return
         self.blame_transform()
-        if f"main_{name}_0_endless" in self.answer or not self.recognisable(name):
-            fail(
-                "pictures-not-from-root", loader=TITLES[name], unknown=int((~served.known).sum()), total=len(served.ids)
-            )
-
-    def recognisable(self, name: str) -> bool:
-        return bool(self.read(name).known.any())
+        if self.observed(name).flag("endless") or not first.known.any():
+            unknown = int((~first.known).sum())
+            fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
 
     def changing(self, name: str) -> bool:
         """Whether a second pass serves other images, whoever they are."""
         first, second = (distinct(self.read(name, turn).images) for turn in range(2))
         return len(first & second) < 0.9 * min(len(first), len(second))
 
-    def read(self, name: str, turn_number: int = 0, call: str = "main") -> Pass:
-        key = f"{call}_{name}_{turn_number}"
+    def read(self, name: str, turn: int = 0, call: str = "main") -> Pass:
+        key = (call, name, turn)
         if key not in self.passes:
             if call != "main":
                 self.require_loaders(call)
-            if call != "main" or turn_number:
-                self.require_second(key, name, call)
-            self.passes[key] = self.decoded(key)
+            observed = self.observed(name, turn, call)
+            if call != "main" or turn:
+                self.require_again(observed, name, call)
+            self.passes[key] = self.decoded(observed, name)
         return self.passes[key]
 
-    def require_second(self, key: str, name: str, call: str) -> None:
+    def require_again(self, observed: Answer, name: str, call: str) -> None:
         """A later pass that serves nothing: the loader can be read only once."""
-        if call == "main" and self.answer.raised(f"{key}_error") is None and f"{key}_images" not in self.answer:
-            fail("loader-read-only-once", loader=TITLES[name], type=self.answer[f"{key}_loader"])
-        self.require_batches(key, TITLES[name])
+        if call == "main" and observed.raised("error") is None and "values" not in observed:
+            fail("loader-read-only-once", loader=TITLES[name], type=observed.text("loader"))
+        self.require_batches(observed, name)
 
-    def decoded(self, key: str) -> Pass:
-        images = self.answer[f"{key}_images"]
+    def decoded(self, observed: Answer, name: str) -> Pass:
+        values, sizes = observed.part("values"), observed.integers("sizes", SOME)
+        images, labels = values.array("images", (max(1, sum(sizes)), SOME)), values.array("labels", None, "fi")
+        shape = observed.part("images").text("shape")
         width = images.shape[1]
         if width != PIXELS and width % PIXELS == 0:
-            last = self.answer[f"{key}_images_shape"].endswith(" x 3")
-            images = images[:, :: width // PIXELS] if last else images[:, :PIXELS]
+            images = images[:, :: width // PIXELS] if shape.endswith(" x 3") else images[:, :PIXELS]
         if images.shape[1] != PIXELS:
             self.blame_transform()
-            fail(
-                "picture-size",
-                todo=2,
-                where=f"the {TITLES[key.split('_')[1]]} loader",
-                shape=self.shape(key),
-                expected="B x 1 x 28 x 28",
-            )
+            where = f"the {TITLES[name]} loader"
+            fail("picture-size", todo=2, where=where, shape=shape, expected="B x 1 x 28 x 28")
         match = recognise(images, self.tracers.pictures)
         original = np.zeros(images.shape, dtype=np.uint8)
         for view in np.unique(match.views[match.ids != UNKNOWN]):
             here = (match.views == view) & (match.ids != UNKNOWN)
-            original[here] = turn(self.tracers.pictures[match.ids[here]], int(view)).reshape(-1, PIXELS)
-        return Pass(images, self.answer[f"{key}_labels"], self.answer[f"{key}_sizes"], match, original)
-
-    def shape(self, key: str) -> str:
-        return str(self.answer[f"{key}_images_shape"])
+            original[here] = turned(self.tracers.pictures[match.ids[here]], int(view)).reshape(-1, PIXELS)
+        return Pass(images, labels, sizes, match, original)
 
     @cached_property
-    def transform(self) -> Prefixed | None:
+    def transform(self) -> Answer | None:
         """What make_transform gave for the pictures both files share (None while it is a TODO)."""
-        seen = Prefixed(self.answer, "transform_")
-        return seen if "calls" in seen else None
+        return self.answer.part("transform") if "transform" in self.answer else None
 
     @cached_property
     def transform_finding(self) -> Finding | None:
@@ -219,5 +209,5 @@ class Served:
             raise Failed(self.transform_finding)
 
 
-def distinct(images: Array) -> set[bytes]:
+def distinct(images: np.ndarray) -> set[bytes]:
     return {image.tobytes() for image in images}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import LARGE, NAMES, TITLES, Served
+from grader.checks.data.loaders import LARGE, NAMES, TITLES, Pass, Served
 from grader.checks.data.tracers import UNKNOWN
 from grader.engine.check import fail
 
@@ -58,29 +58,33 @@ def judge_val_size(served: Served) -> None:
 
 def lost_last_batch(served: Served, name: str) -> bool:
     """Full batches only, although the loader's own sampler draws a few pictures more."""
-    seen = served.read(name)
-    drawn = int(served.answer.get(f"main_{name}_length", -1))
-    return len(set(seen.sizes)) == 1 and 0 < drawn - len(seen.ids) < seen.sizes[0]
+    first = served.read(name)
+    return len(set(first.sizes)) == 1 and 0 < served.drawn(name) - len(first.ids) < first.sizes[0]
 
 
 def judge_complete(served: Served, name: str) -> None:
     """Each validation or test picture exactly once in a pass."""
-    seen = served.read(name)
-    known = seen.ids[seen.known]
+    first = judge_repeated(served, name)
+    if name == "val":
+        if lost_last_batch(served, name) and missing_count(served) >= 3:
+            fail("last-batch-dropped", loader=TITLES[name], missing=missing_count(served), size=first.sizes[0])
+        return
+    missing = len(served.tracers.test_ids) - len(first.ids)
+    short = len(set(first.sizes)) == 1 and missing < first.sizes[0] and served.drawn(name) != len(first.ids)
+    if missing > 0 and short:
+        fail("last-batch-dropped", loader=TITLES[name], missing=missing, size=first.sizes[0])
+    if missing > 0:
+        fail("pictures-missing", loader=TITLES[name], missing=missing, total=len(served.tracers.test_ids))
+
+
+def judge_repeated(served: Served, name: str) -> Pass:
+    """The first pass of a loader, which gives no picture twice."""
+    first = served.read(name)
+    known = first.ids[first.known]
     repeated = len(known) - len(np.unique(known))
     if repeated:
         fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
-    if name == "val":
-        if lost_last_batch(served, name) and missing_count(served) >= 3:
-            fail("last-batch-dropped", loader=TITLES[name], missing=missing_count(served), size=seen.sizes[0])
-        return
-    missing = len(served.tracers.test_ids) - len(seen.ids)
-    drawn = int(served.answer.get(f"main_{name}_length", -1))
-    short = len(set(seen.sizes)) == 1 and missing < seen.sizes[0] and drawn != len(seen.ids)
-    if missing > 0 and short:
-        fail("last-batch-dropped", loader=TITLES[name], missing=missing, size=seen.sizes[0])
-    if missing > 0:
-        fail("pictures-missing", loader=TITLES[name], missing=missing, total=len(served.tracers.test_ids))
+    return first
 
 
 def missing_count(served: Served) -> int:
@@ -91,15 +95,11 @@ def missing_count(served: Served) -> int:
 
 def judge_train_complete(served: Served) -> None:
     """Nearly all of the training file is used; a last batch dropped in training is fine."""
-    seen = served.read("train")
-    known = seen.ids[seen.known]
-    repeated = len(known) - len(np.unique(known))
-    if repeated:
-        fail("pictures-repeated", loader=TITLES["train"], repeated=repeated, total=len(known))
-    unknown = int((~seen.known).sum() + (~served.read("val").known).sum())
+    first = judge_repeated(served, "train")
+    unknown = int((~first.known).sum() + (~served.read("val").known).sum())
     missing = missing_count(served) - unknown
-    full_batches = len(set(seen.sizes)) == 1
-    if missing > 0 and not (full_batches and missing < seen.sizes[0]):
+    full_batches = len(set(first.sizes)) == 1
+    if missing > 0 and not (full_batches and missing < first.sizes[0]):
         fail("pictures-missing", loader=TITLES["train"], missing=missing, total=len(served.tracers.train_ids))
 
 
@@ -123,10 +123,11 @@ def judge_seed(served: Served, val: set[int]) -> None:
 
 def judge_long_file(served: Served, val_count: int) -> None:
     """A cut at a fixed number of pictures shows only with a longer file, by the lengths of the samplers."""
-    lengths = {n: int(served.answer.get(f"main_{n}_length", -1)) for n in NAMES[:2]}
     counts = {"train": len(served.tracers.train_ids) - val_count, "val": val_count}
-    if lengths != counts:
+    if any(served.drawn(name) != count for name, count in counts.items()):
         return  # these samplers do not tell how many pictures are drawn
-    found = sum(int(served.answer.get(f"large_{n}_length", -1)) for n in NAMES[:2])
-    if 0 < found < LARGE - 10:
-        fail("pictures-missing", loader=TITLES["train"], missing=LARGE - found, total=LARGE)
+    if served.answer.raised("large") is not None or "loaders" not in served.answer.part("large"):
+        return
+    drawn = sum(served.drawn(name, call="large") for name in counts)
+    if 0 < drawn < LARGE - 10:
+        fail("pictures-missing", loader=TITLES["train"], missing=LARGE - drawn, total=LARGE)

@@ -10,47 +10,35 @@ as training, validation and test picture. Trusted side: numpy only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from grader.checks.views import VIEWS, correlations, turned
 
 PIXELS = 28 * 28
 CERTAIN = 0.5  # correlation with the right picture is 0.77 even of a black-and-white copy, with a wrong one below 0.4
 UNKNOWN = -1
-VIEWS = (
-    "upright",
-    "turned by a quarter to the left",
-    "upside down, turned by half",
-    "turned by a quarter to the right",
-    "transposed: rows and columns are exchanged",
-    "mirrored: top and bottom are exchanged",
-    "mirrored along the other diagonal",
-    "mirrored: left and right are exchanged",
-)
-TRANSPOSED = 4
 
 
 @dataclass(frozen=True)
 class Tracers:
     """Two picture files. Every picture has one id: its row in `pictures`, whichever file it stands in."""
 
-    pictures: Array  # (ids, 28, 28) uint8
-    labels: Array  # (ids,) uint8
-    train_ids: Array  # the training file, in the order of the file: sorted by label
-    test_ids: Array
-    shared_ids: Array  # pictures that stand in both files
+    pictures: np.ndarray  # (ids, 28, 28) uint8
+    labels: np.ndarray  # (ids,) uint8
+    train_ids: np.ndarray  # the training file, in the order of the file: sorted by label
+    test_ids: np.ndarray
+    shared_ids: np.ndarray  # pictures that stand in both files
     sizes: dict[str, int]  # batch_size, other_batch_size
     fractions: dict[str, float]  # val_fraction, other_fraction
     seeds: dict[str, int]  # seed, other_seed
 
-    def file(self, name: str) -> tuple[Array, Array]:
+    def file(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         ids = self.train_ids if name == "train" else self.test_ids
         return self.pictures[ids], self.labels[ids]
 
     @property
-    def only_test_ids(self) -> Array:
+    def only_test_ids(self) -> np.ndarray:
         return np.setdiff1d(self.test_ids, self.shared_ids)
 
 
@@ -58,8 +46,8 @@ class Tracers:
 class Match:
     """Which picture each image is: its id or UNKNOWN, and what it was turned to (an index into VIEWS)."""
 
-    ids: Array
-    views: Array
+    ids: np.ndarray
+    views: np.ndarray
 
     @property
     def unknown_share(self) -> float:
@@ -72,7 +60,7 @@ class Match:
         return int(counts.argmax()) if len(known) and counts.max() >= 0.95 * len(known) else 0
 
 
-def make(rng: np.random.Generator) -> Tracers:
+def make_tracers(rng: np.random.Generator) -> Tracers:
     """Fresh files; sizes leave a short last batch in every loader, whichever way a fraction is rounded."""
     while True:
         train_count, test_count = int(rng.integers(290, 340)), int(rng.integers(101, 127))
@@ -90,7 +78,7 @@ def make(rng: np.random.Generator) -> Tracers:
     shared = rng.choice(train_count, size=30, replace=False)
     only_test = np.arange(train_count, train_count + test_count - len(shared))
     return Tracers(
-        pictures=draw(rng, train_count + len(only_test)),
+        pictures=draw_pictures(rng, train_count + len(only_test)),
         labels=labels[: train_count + len(only_test)],
         train_ids=np.arange(train_count),
         test_ids=rng.permutation(np.concatenate([shared, only_test])),
@@ -102,7 +90,7 @@ def make(rng: np.random.Generator) -> Tracers:
     )
 
 
-def draw(rng: np.random.Generator, count: int) -> Array:
+def draw_pictures(rng: np.random.Generator, count: int) -> np.ndarray:
     """Blobs plus noise, spread over the grey values; brightness and contrast differ from picture to picture."""
     blobs = np.kron(rng.normal(size=(count, 7, 7)), np.ones((4, 4)))
     noise = (blobs + 0.8 * rng.normal(size=(count, 28, 28))).reshape(count, PIXELS)
@@ -115,23 +103,15 @@ def draw(rng: np.random.Generator, count: int) -> Array:
     return np.rint(grey).astype(np.uint8).reshape(count, 28, 28)
 
 
-def turn(pictures: Array, view: int) -> Array:
-    """Pictures (N, 28, 28) as VIEWS[view] describes."""
-    if view >= TRANSPOSED:
-        pictures = pictures.transpose(0, 2, 1)
-    return np.rot90(pictures, view % 4, axes=(1, 2))
-
-
-def recognise(images: Array, pictures: Array) -> Match:
+def recognise(images: np.ndarray, pictures: np.ndarray) -> Match:
     """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round."""
     ids = np.full(len(images), UNKNOWN)
     views = np.zeros(len(images), dtype=np.int64)
-    wanted = direction(images)
     for view in range(len(VIEWS)):
         open_rows = np.flatnonzero(ids == UNKNOWN)
         if not len(open_rows):
             break
-        settle(ids, views, open_rows, np.abs(wanted[open_rows] @ direction(turn(pictures, view)).T), view)
+        settle(ids, views, open_rows, np.abs(correlations(images[open_rows], turned(pictures, view))), view)
     open_rows = np.flatnonzero(ids == UNKNOWN)
     if len(open_rows) and np.ptp(images[open_rows]) > 0:  # not an empty range: no further view than upright
         similar = np.abs(on_circle(images[open_rows]) @ on_circle(pictures).conj().T) / PIXELS
@@ -139,26 +119,17 @@ def recognise(images: Array, pictures: Array) -> Match:
     return Match(ids, views)
 
 
-def settle(ids: Array, views: Array, rows: Array, similar: Array, view: int) -> None:
+def settle(ids: np.ndarray, views: np.ndarray, rows: np.ndarray, similar: np.ndarray, view: int) -> None:
     best = similar.argmax(axis=1)
     sure = similar[np.arange(len(rows)), best] > CERTAIN
     ids[rows[sure]], views[rows[sure]] = best[sure], view
 
 
-def direction(images: Array) -> Array:
-    """Each image with its mean taken away and its length made 1, so a product is a correlation."""
-    flat = np.nan_to_num(images.reshape(len(images), -1).astype(np.float32), posinf=0.0, neginf=0.0)
-    flat -= flat.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    centred: Array = flat / np.where(length > 1e-6, length, np.inf)  # an image of one grey has no direction
-    return centred
-
-
-def on_circle(images: Array) -> Array:
+def on_circle(images: np.ndarray) -> np.ndarray:
     """Grey values as angles: wrapping round by any amount is then one common turn."""
     flat = np.nan_to_num(images.reshape(len(images), -1).astype(np.float64))
     spread = np.ptp(flat)
     angles = (flat - flat.min()) / (spread if spread > 0 else 1.0) * (2 * np.pi * 255 / 256)
     points = np.exp(1j * angles)
-    centred: Array = points - points.mean(axis=1, keepdims=True)
+    centred: np.ndarray = points - points.mean(axis=1, keepdims=True)
     return centred

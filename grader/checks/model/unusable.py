@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from grader.engine.answer import SOME, Answer, Raised
 from grader.engine.check import fail
 from grader.engine.student import Student
 
@@ -19,9 +21,11 @@ CLASSES = 10
 PIXELS = 28 * 28
 SIZES = (1, 2, 7, 64)
 USUAL_SIZES = (8, 10, 16, 32, 50, 100, 128, 256)  # batch sizes a beginner may have written into a reshape
+BATCH = 64  # the one size that a network with a fixed batch size most likely knows
+SCORES = (BATCH, SOME)  # the shape of a probe's score matrix
 
 
-def pictures(rng: np.random.Generator, count: int) -> Any:
+def random_images(rng: np.random.Generator, count: int) -> np.ndarray:
     """Random smooth patterns with mean 0 and deviation about 1, as images have after the usual normalisation."""
     coarse = rng.standard_normal((count, 1, 7, 7))
     fine = 0.3 * rng.standard_normal((count, 1, 28, 28))
@@ -30,26 +34,29 @@ def pictures(rng: np.random.Generator, count: int) -> Any:
 
 def ready(student: Student) -> None:
     """The network can be built; otherwise a finding says why not."""
-    seen = student.observe("model.construct")
-    if seen.raised("built") is not None:
-        judge_construction(seen)
-        seen["built"]
-    if seen["kind"] == "instance":
-        fail("instance-not-class", type=seen["type"])
-    if not seen["is_module"]:
-        fail("not-a-module", type=seen["type"])
-    if not seen["initialised"]:
+    answer = student.observe("model.construct")
+    raised = answer.raised("model")
+    if raised is not None:
+        judge_construction(answer, raised)
+    model = answer.part("model")
+    kind, type_name, defines = answer.text("kind"), model.text("type"), answer.texts("defines")
+    if kind == "instance":
+        fail("instance-not-class", type=type_name)
+    if not model.flag("is_module"):
+        fail("not-a-module", type=type_name)
+    if not model.flag("initialised"):
         fail("super-init-missing")
-    close = [n for n in seen["defines"] if not dunder(n) and "init" in alike(n, ("init",))]
-    if seen["kind"] == "class" and "__init__" not in seen["defines"]:
-        close += [n for n in seen["defines"] if dunder(n) and difflib.get_close_matches(n, ["__init__"], cutoff=0.7)]
+    if kind == "class" and "__init__" not in defines:
+        close = [n for n in defines if not dunder(n) and "init" in alike(n, ("init",))]
+        close += [n for n in defines if dunder(n) and difflib.get_close_matches(n, ["__init__"], cutoff=0.7)]
         if close:
             fail("init-misspelt", found=close[0])
-    if not seen["answers"]:
-        if "forward" in seen["inner"] or "forward" in seen["outside"]:
-            where = "inside another function of the class" if "forward" in seen["inner"] else "outside the class"
+    if not model.flag("answers"):
+        inner = "forward" in answer.texts("inner")
+        if inner or "forward" in answer.texts("outside"):
+            where = "inside another function of the class" if inner else "outside the class"
             fail("forward-misindented", todo=4, where=where)
-        fail("forward-missing", todo=4, found=", ".join(seen["defines"]) or "nothing")
+        fail("forward-missing", todo=4, found=", ".join(defines) or "nothing")
 
 
 def dunder(name: str) -> bool:
@@ -60,14 +67,13 @@ def alike(name: str, wanted: tuple[str, ...]) -> list[str]:
     return difflib.get_close_matches(name.strip("_").lower(), wanted, cutoff=0.75)
 
 
-def judge_construction(seen: Any) -> None:
+def judge_construction(answer: Answer, raised: Raised) -> None:
     """Name what DigitClassifier() raised, where it is a known slip."""
-    raised = seen.raised("built")
     message = raised.message
-    if seen["kind"] == "instance":
+    if answer.text("kind") == "instance":
         fail("instance-not-class", type="an nn.Module object")
-    if not seen["callable"]:
-        fail("instance-not-class", type=seen["kind"])
+    if not answer.flag("callable"):
+        fail("instance-not-class", type=answer.text("kind"))
     if "before Module.__init__() call" in message or re.search(
         r"no attribute '_(modules|parameters|buffers)'", message
     ):
@@ -84,7 +90,7 @@ def judge_construction(seen: Any) -> None:
     judge_name(raised, todo=3)
 
 
-def judge_name(raised: Any, todo: int) -> None:
+def judge_name(raised: Raised, todo: int) -> None:
     name = re.search(r"object has no attribute '(\w+)'", raised.message)
     if raised.type == "AttributeError" and name and "'DigitClassifier'" in raised.message:
         fail("layer-name-unknown", name=name[1], todo=todo)
@@ -94,51 +100,52 @@ def speaks_of_gpu(message: str) -> bool:
     return bool(re.search(r"\b(CUDA|cuda|NVIDIA|MPS backend|mps)\b", message))
 
 
-def scores_of(student: Student, seen: Any, *names: str) -> list[Any]:
-    """Arrays a probe took from the scores; when there are none, the finding that says why."""
-    raised = seen.raised("raised")
+def network_of(student: Student, answer: Answer) -> Answer:
+    """What a probe saw of the network's scores; when it saw none, the finding that says why."""
+    raised = answer.raised("network")
     if raised is not None:
         judge_form(student)
-        judge_exception(raised, {})
-        seen["raised"]  # becomes `crashed`
-    if seen.get("unusable"):
+        judge_exception(raised)
+    network = answer.part("network")
+    if not network.flag("usable"):
         judge_form(student)
-        fail("score-shape-wrong", batch=64, shape="something else in one of several calls")
-    return [seen[name] for name in names]
+        fail("score-shape-wrong", batch=BATCH, shape="something else in one of several calls")
+    return network
 
 
 def judge_form(student: Student) -> None:
     """Scores have the shape (B, 10), whatever B is."""
-    images = pictures(student.rng("score-shape"), SIZES[-1])
-    seen = student.observe("model.scores", images=images, batch_sizes=list(SIZES))
-    failed = [size for size in SIZES if seen.raised(f"raised_{size}") is not None]
+    images = random_images(student.rng("score-shape"), SIZES[-1])
+    answer = student.observe("model.scores", images=images, batch_sizes=list(SIZES))
+    batches = dict(zip(SIZES, answer.parts("batches", len(SIZES))))
+    failed = [size for size, batch in batches.items() if batch.raised("returned") is not None]
     if failed:
-        judge_failed(student, seen, failed)
-    for suffix in ("_64", "_7", "_2", "_1", "_train"):
-        if seen.raised(f"raised{suffix}") is not None:
-            judge_exception(seen.raised(f"raised{suffix}"), seen)
-            seen[f"raised{suffix}"]
-        judge_type(seen, suffix)
-    judge_shapes(seen)
-    judge_values(seen)
+        judge_failed(student, answer, batches, failed)
+    forms = {size: batch.part("returned") for size, batch in batches.items()}
+    for size in reversed(SIZES):
+        judge_type(forms[size])
+    raised = answer.raised("training")
+    if raised is not None:
+        judge_exception(raised, answer.texts("accepts"))
+    training = answer.part("training")
+    judge_type(training)
+    judge_shapes(forms, training)
+    judge_finite(forms[BATCH])
+    judge_finite(training)
 
 
-def judge_failed(student: Student, seen: Any, failed: list[int]) -> None:
+def judge_failed(student: Student, answer: Answer, batches: dict[int, Answer], failed: list[int]) -> None:
     """forward raised for some batch sizes, or for all of them."""
-    raised = seen.raised(f"raised_{failed[-1]}")
+    raised = batches[failed[-1]].raised("returned")
+    assert raised is not None
+    accepts = answer.texts("accepts")
     if raised.frames == [] and raised.type == "TypeError":
-        judge_exception(raised, seen)
+        judge_exception(raised, accepts)
     works = [size for size in SIZES if size not in failed]
     if works == [SIZES[0]] or "more than 1" in raised.message:
-        judge_exception(raised, seen)
+        judge_exception(raised, accepts)
     if not works:
-        written = re.findall(r"shape '\[(\d+),", raised.message) + re.findall(r"\((\d+)x\d+ and", raised.message)
-        sizes = sorted({*USUAL_SIZES, *(int(n) for n in written if int(n) <= 1024)} - {0, PIXELS})
-        images = pictures(student.rng("other-sizes"), max(sizes))
-        more = student.observe("model.scores", images=images, batch_sizes=sizes)
-        works = [size for size in sizes if more.raised(f"raised_{size}") is None]
-        if len(works) == len(sizes):
-            works = []
+        works = other_sizes(student, raised)
     if failed == [1]:
         fail("batch-axis-lost-for-one", sign=f"stops with: {raised.message}")
     if works:
@@ -148,22 +155,33 @@ def judge_failed(student: Student, seen: Any, failed: list[int]) -> None:
             fails=", ".join(map(str, failed)),
             message=raised.message,
         )
-    judge_exception(raised, seen)
-    seen[f"raised_{failed[-1]}"]  # nothing known: `crashed`, with the student's own lines
+    judge_exception(raised, accepts)
+    batches[failed[-1]].end_if_raised("returned")  # nothing known: `crashed`, with the student's own lines
 
 
-def judge_exception(raised: Any, seen: Any) -> None:
+def other_sizes(student: Student, raised: Raised) -> list[int]:
+    """Batch sizes that forward takes, among the usual ones and those in its error's message; not all of them."""
+    written = re.findall(r"shape '\[(\d+),", raised.message) + re.findall(r"\((\d+)x\d+ and", raised.message)
+    sizes = sorted({*USUAL_SIZES, *(int(n) for n in written if int(n) <= 1024)} - {0, PIXELS})
+    images = random_images(student.rng("other-sizes"), max(sizes))
+    answer = student.observe("model.scores", images=images, batch_sizes=sizes)
+    batches = answer.parts("batches", len(sizes))
+    works = [size for size, batch in zip(sizes, batches) if batch.raised("returned") is None]
+    return works if len(works) < len(sizes) else []
+
+
+def judge_exception(raised: Raised, accepts: Sequence[str] = ()) -> None:
     """Name what forward raised (for a batch of 64), where it is a known slip."""
     message = raised.message
     if speaks_of_gpu(message):
         fail("hard-coded-gpu", message=message)
-    if seen.get("accepts_flat"):
+    if "flat" in accepts:
         fail("images-not-flattened", message=message)
-    if seen.get("accepts_rows"):
+    if "rows" in accepts:
         fail("channel-axis-unexpected", message=message)
     product = re.search(r"\((\d+)x(\d+) and (\d+)x(\d+)\)", message)
     if product:
-        judge_product(*(int(n) for n in product.groups()))
+        judge_matrices(*(int(n) for n in product.groups()))
     channels = re.search(r"to have (\d+) channels, but got (\d+) channels", message)
     if channels:
         fail("channels-do-not-fit", expects=int(channels[1]), gets=int(channels[2]), message=message)
@@ -184,14 +202,14 @@ def judge_exception(raised: Any, seen: Any) -> None:
         if re.search(pattern, message):
             fail(finding, message=message)
     if raised.type == "TypeError" and re.search(r"forward\(\) (takes|missing)", message):
-        given = re.search(r"takes \d+ positional arguments? but \d+", message)
-        fail("self-missing" if given else "forward-needs-arguments", function="forward", message=message)
+        too_many = re.search(r"takes \d+ positional arguments? but \d+", message)
+        fail("self-missing" if too_many else "forward-needs-arguments", function="forward", message=message)
     if "more than 1 value per channel" in message or "more than 1 spatial element" in message:
         fail("batch-statistics", sign=f"one image alone is refused ({message})")
     judge_name(raised, todo=4)
 
 
-def judge_product(rows: int, gets: int, weights: int, gives: int) -> None:
+def judge_matrices(rows: int, gets: int, weights: int, gives: int) -> None:
     """A linear layer met rows of another length than it was built for."""
     facts = {"gets": gets, "expects": weights, "rows": rows}
     if rows == 1 and gets == 64 * weights:
@@ -209,31 +227,35 @@ def in_factors(length: int) -> str:
     channels = {side: length // side**2 for side in sides if length % side**2 == 0 and length // side**2 <= 512}
     usual = {side: count for side, count in channels.items() if count in (1, 3) or count % 4 == 0} or channels
     forms = [f"{count} x {side} x {side}" for side, count in usual.items()]
-    return f"{length} = {' or '.join(forms[:3])}" if forms else f"{length} numbers an image"
+    return f"{length} = {' or '.join(forms[:3])}" if forms else f"{length} numbers per image"
 
 
-def judge_type(seen: Any, suffix: str) -> None:
-    kind = seen[f"type{suffix}"]
+def judge_type(form: Answer) -> None:
+    kind = form.text("type")
     if kind == "NoneType":
         fail("forward-returns-nothing")
     if kind in ("tuple", "list"):
-        fail("forward-returns-several", type=kind, items=seen[f"items{suffix}"])
+        fail("forward-returns-several", type=kind, items=form.text("items"))
     if kind == "ndarray":
         fail("forward-returns-numpy")
     if kind != "Tensor":
         fail("forward-returns-other", type=kind)
 
 
-def judge_shapes(seen: Any) -> None:
+def shape_of(form: Answer) -> list[int]:
+    return form.integers("shape", range(100))
+
+
+def judge_shapes(forms: dict[int, Answer], training: Answer) -> None:
     """The shapes for every batch size; the largest batch speaks first, because its axes cannot be mixed up."""
-    shapes = {size: seen[f"shape_{size}"] for size in SIZES}
+    shapes = {size: shape_of(form) for size, form in forms.items()}
     if all(shapes[n] == [n, CLASSES] for n in SIZES[1:]) and shapes[1] != [1, CLASSES]:
         fail("batch-axis-lost-for-one", sign=f"gives scores of shape {tuple(shapes[1])}")
     for size in reversed(SIZES):
         if shapes[size] != [size, CLASSES]:
-            name_shape(size, shapes[size], seen[f"dtype_{size}"])
-    if seen["shape_train"] != [SIZES[-1], CLASSES]:
-        fail("training-output-differs", shape=seen["shape_train"], batch=SIZES[-1])
+            name_shape(size, shapes[size], forms[size].text("dtype"))
+    if shape_of(training) != [BATCH, CLASSES]:
+        fail("training-output-differs", shape=shape_of(training), batch=BATCH)
 
 
 def name_shape(batch: int, shape: list[int], dtype: str) -> None:
@@ -257,12 +279,11 @@ def name_shape(batch: int, shape: list[int], dtype: str) -> None:
     fail("score-shape-wrong", **facts)
 
 
-def judge_values(seen: Any) -> None:
-    for suffix in ("_64", "_train"):
-        dtype = seen[f"dtype{suffix}"]
-        if not dtype.startswith(("float", "bfloat")):
-            fail("predictions-not-scores", batch=64, shape=f"{tuple(seen[f'shape{suffix}'])} and type {dtype}")
-        if dtype != "float32":
-            fail("scores-of-other-type", dtype=dtype, share=0.5)
-        if not np.isfinite(seen[f"values{suffix}"]).all():
-            fail("scores-not-finite")
+def judge_finite(form: Answer) -> None:
+    dtype = form.text("dtype")
+    if not dtype.startswith(("float", "bfloat")):
+        fail("predictions-not-scores", batch=BATCH, shape=f"{tuple(shape_of(form))} and type {dtype}")
+    if dtype != "float32":
+        fail("scores-of-other-type", dtype=dtype, share=0.5)
+    if not np.isfinite(form.array("values", (BATCH, CLASSES))).all():
+        fail("scores-not-finite")

@@ -8,10 +8,11 @@ import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
 from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, redrawn
+from grader.engine.answer import Answer
 from grader.engine.check import fail
 
 
-def accuracy_groups(rng: Any) -> list[Group]:
+def accuracy_groups(rng: np.random.Generator) -> list[Group]:
     """Raw scores whose largest value is itself a class number: taking the value for the place is seen."""
 
     def draw(size: int, batch_size: int) -> Group:
@@ -64,28 +65,29 @@ TELLING = (
 )
 
 
-def name_wrong_axis(seen: Any, groups: int) -> None:
+def name_wrong_axis(parts: list[Answer]) -> None:
     """argmax over the batch axis ends in an exception about ten and the batch size."""
-    for at in range(groups):
-        raised = seen.raised(f"group_{at}_raised")
+    for part in parts:
+        raised = part.raised("returned")
         if raised is not None and "must match the size of tensor" in raised.message and "10" in raised.message:
             fail("argmax-over-batch", seen=f"the comparison of predictions and labels failed: {raised.message}")
 
 
-def accuracy_of(seen: Any, at: int, group: Group) -> float:
-    """The second of the two numbers; its form is judged here."""
-    kind, count = str(seen[f"group_{at}_type"]), seen[f"group_{at}_count"]
+def accuracy_of(pair: Answer, group: Group) -> float:
+    """The second of the two numbers that evaluate returned; its form is judged here."""
+    kind, count = pair.text("type"), pair.integer("count")
     if kind == "NoneType":
         fail("evaluate-returns-nothing")
     if count != 2:
         fail("evaluate-returns-something-else", kind=kind, count=count)
-    first, second = seen[f"group_{at}_first_value"], seen[f"group_{at}_second_value"]
-    if second is None:
-        fail("accuracy-of-wrong-type", kind=seen[f"group_{at}_second_type"])
+    first, second = pair.part("first"), pair.part("second")
+    if "value" not in second:
+        fail("accuracy-of-wrong-type", kind=second.text("type"))
+    loss, accuracy = first.number("value") if "value" in first else None, second.number("value")
     fractions = group.accuracy, 100 * group.accuracy
-    if first is not None and any(abs(first - f) < CLOSE < abs(second - f) for f in fractions):
-        fail("loss-and-accuracy-swapped", first=first, second=second)
-    return float(second)
+    if loss is not None and any(abs(loss - f) < CLOSE < abs(accuracy - f) for f in fractions):
+        fail("loss-and-accuracy-swapped", first=loss, second=accuracy)
+    return accuracy
 
 
 def name_accuracy(got: list[float], groups: list[Group]) -> None:
@@ -125,9 +127,13 @@ def name_accuracy(got: list[float], groups: list[Group]) -> None:
     fail("accuracy-unexplained", **facts)
 
 
-def name_not_repeatable(seen: Any) -> None:
+def name_not_repeatable(once: Answer, again: Answer) -> None:
     """Two evaluations of the same network with the same images must agree."""
     for place in ("first", "second"):
-        once, again = seen.get(f"once_{place}_value"), seen.get(f"again_{place}_value")
-        if once is not None and again is not None and abs(once - again) > 1e-6 * max(1.0, abs(once)):
-            fail("evaluate-not-repeatable", once=once, again=again)
+        values = [pair.part(place).number("value") for pair in (once, again) if has_value(pair, place)]
+        if len(values) == 2 and abs(values[0] - values[1]) > 1e-6 * max(1.0, abs(values[0])):
+            fail("evaluate-not-repeatable", once=values[0], again=values[1])
+
+
+def has_value(pair: Answer, place: str) -> bool:
+    return place in pair and "value" in pair.part(place)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
+from grader.checks.training.stand_ins import end_if_raised
+from grader.engine.answer import Answer
 from grader.engine.check import fail
 from grader.engine.endings import NotSeen
 from grader.engine.student import Student
@@ -24,8 +26,8 @@ LONG, LAST = 209, 9
 class Group:
     """One network of known answers and the loader it is shown."""
 
-    scores: Any
-    labels: Any
+    scores: np.ndarray  # (N, 10) float64
+    labels: np.ndarray  # (N,) int64
     batch_size: int
 
     @property
@@ -45,8 +47,8 @@ class Group:
         return float(numbers.cross_entropy(self.scores, self.labels).mean())
 
 
-def flat(groups: list[Group]) -> dict[str, Any]:
-    """As arguments of a probe."""
+def arguments_of(groups: list[Group]) -> dict[str, Any]:
+    """The arguments of the probes `reported_losses` and `evaluations`."""
     return {
         "table": np.concatenate([g.scores for g in groups]).astype(np.float32),
         "labels": np.concatenate([g.labels for g in groups]).astype(np.int64),
@@ -65,7 +67,7 @@ def redrawn(draw: Callable[[], Group], wrong: Callable[[Group], tuple[float, lis
     raise AssertionError("no telling example found")
 
 
-def loss_groups(rng: Any) -> list[Group]:
+def loss_groups(rng: np.random.Generator) -> list[Group]:
     """Log-probabilities, mostly right, with a short and mostly wrong last batch."""
 
     def draw(size: int, batch_size: int, wrong_ones: int = 0) -> Group:
@@ -85,41 +87,47 @@ def loss_groups(rng: Any) -> list[Group]:
     return [*short, draw(LONG, 2, LAST)]
 
 
-def observe_reported(student: Student) -> tuple[Any, list[Group]]:
+def observe_reported(student: Student) -> tuple[Answer, list[Group]]:
     groups = loss_groups(student.rng("losses"))
-    return student.observe("training.reported_losses", **flat(groups)), groups
+    return student.observe("training.reported_losses", **arguments_of(groups)), groups
 
 
-def judge_training(student: Student, seen: Any, groups: list[Group]) -> None:
+def judge_training_losses(answer: Answer, groups: list[Group]) -> None:
     """TODO 5's half: what train_one_epoch returned."""
-    got = [_number(seen, f"train_{at}", "train_one_epoch", 5, ("value", "type", "graph")) for at in range(len(groups))]
+    parts = answer.parts("training", len(groups))
+    for part in parts:
+        end_if_raised(part, "returned")
+    got = [_loss(part.part("returned"), "train_one_epoch", 5) for part in parts]
     judge_losses(got, groups, "train_one_epoch", 5)
 
 
-def judge_evaluation(seen: Any, groups: list[Group]) -> None:
+def judge_evaluation_losses(answer: Answer, groups: list[Group]) -> None:
     """TODO 6's half, when evaluate can be judged at all: its form is the accuracy check's business."""
     got = []
-    for at, group in enumerate(groups):
-        if not seen[f"evaluate_{at}_usable"] or seen[f"evaluate_{at}_count"] != 2:
+    for part, group in zip(answer.parts("evaluation", len(groups)), groups):
+        if "returned" not in part:
             return
-        if str(seen[f"evaluate_{at}_type"]) not in ("tuple", "list"):
+        pair = part.part("returned")
+        if pair.integer("count") != 2 or pair.text("type") not in ("tuple", "list"):
             return
-        first, second = seen[f"evaluate_{at}_first_value"], seen[f"evaluate_{at}_second_value"]
-        fractions = (group.accuracy, 100 * group.accuracy)
-        swapped = first is not None and second is not None and any(abs(first - f) < CLOSE for f in fractions)
-        place = "second" if swapped and all(abs(second - f) > CLOSE for f in fractions) else "first"
-        keys = (f"{place}_value", f"{place}_type", f"{place}_graph")
-        got.append(_number(seen, f"evaluate_{at}", "evaluate", 6, keys))
+        first, second = pair.part("first"), pair.part("second")
+        swapped = "value" in second and _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group)
+        got.append(_loss(second if swapped else first, "evaluate", 6))
     judge_losses(got, groups, "evaluate", 6)
 
 
-def _number(seen: Any, prefix: str, function: str, todo: int, keys: tuple[str, str, str]) -> float:
-    value, kind, graph = (seen[f"{prefix}_{key}"] for key in keys)
-    if value is None:
-        fail("loss-not-a-number", todo=todo, function=function, number=todo, kind=kind)
-    if graph:
+def _from_accuracy(number: Answer, group: Group) -> float:
+    """How far it is from the group's accuracy, or from that in percent."""
+    value = number.number("value") if "value" in number else np.inf
+    return min(abs(value - group.accuracy), abs(value - 100 * group.accuracy))
+
+
+def _loss(number: Answer, function: str, todo: int) -> float:
+    if "value" not in number:
+        fail("loss-not-a-number", todo=todo, function=function, number=todo, kind=number.text("type"))
+    if number.flag("graph"):
         fail("loss-keeps-graph", todo=todo, function=function, number=todo)
-    return float(value)
+    return number.number("value")
 
 
 def judge_losses(got: list[float], groups: list[Group], function: str, todo: int) -> None:
@@ -155,12 +163,12 @@ def are_means(got: list[float], groups: list[Group]) -> bool:
 def wrong_average(got: list[float], groups: list[Group]) -> str | None:
     """The known wrong average that gives these numbers, of the plain or else of a smoothed cross-entropy."""
     plain = [numbers.averages(numbers.cross_entropy(g.scores, g.labels), g.batch_size) for g in groups]
-    flat_out = [numbers.averages(numbers.spread(g.scores), g.batch_size) for g in groups]
+    spread = [numbers.averages(numbers.spread(g.scores), g.batch_size) for g in groups]
     for finding in plain[0]:
         if _all_near(got, [p[finding] for p in plain]):
             return finding
     for finding in plain[0]:
-        amounts = [(g - p[finding]) / (f[finding] - p[finding]) for g, p, f in zip(got, plain, flat_out)]
+        amounts = [(g - p[finding]) / (f[finding] - p[finding]) for g, p, f in zip(got, plain, spread)]
         if max(amounts) - min(amounts) < CLOSE and CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE:
             return finding
     return None
@@ -187,44 +195,47 @@ def _all_near(got: list[float], wanted: list[float]) -> bool:
 # -- the student's own loop with the student's own network
 
 
-def observe_own_pair(student: Student) -> tuple[Any, Any, int]:
-    """None where the network cannot be used: that is the business of the model's checks."""
+def observe_own_pair(student: Student) -> tuple[Answer | None, np.ndarray, int]:
+    """(the answer, the labels, the batch size); None when the network cannot be used, which others judge."""
     rng, batch_size = student.rng("own pair"), 4
     labels = rng.integers(0, 10, 8)
     images = rng.normal(size=(8, 1, 28, 28)).astype(np.float32)
     try:
-        seen = student.observe("training.own_pair", images=images, labels=labels, batch_size=batch_size)
-        return (seen if seen["usable"] or seen["evaluated"] else None), labels, batch_size
+        answer = student.observe("training.own_pair", images=images, labels=labels, batch_size=batch_size)
     except NotSeen:  # model.py does not even import
         return None, labels, batch_size
+    return answer, labels, batch_size
 
 
-def _normalised(scores: Any) -> bool:
+def _normalised(scores: np.ndarray) -> bool:
     return bool(np.allclose(np.exp(np.minimum(scores, 50)).sum(axis=1), 1, atol=1e-3))
 
 
 def name_raw_nll_in_training(student: Student) -> None:
     """NLL is right for log-probabilities; here the gradient it sends shows it was given raw scores."""
-    seen, labels, size = observe_own_pair(student)
-    if seen is None or not seen["usable"]:
-        return
-    for at in range(min(seen["passes"], 2)):
-        scores, arrived = seen[f"scores_{at}"], seen[f"arrived_{at}"]
+    answer, labels, size = observe_own_pair(student)
+    for at, one in enumerate(answer.parts("passes", range(3)) if answer is not None else []):
+        scores = one.array("scores", (None, 10))
+        gradient = one.array("gradient", scores.shape)
         wanted = labels[at * size : (at + 1) * size]
         if len(scores) != size or _normalised(scores):
             return
-        if numbers.cosine(arrived, -numbers.one_hot(wanted)) > 0.9999:
+        if numbers.cosine(gradient, -numbers.one_hot(wanted)) > 0.9999:
             total = float(np.exp(np.minimum(scores[0], 50)).sum())
             fail("nll-on-raw-scores", function="train_one_epoch", number=5, total=total)
 
 
 def name_raw_nll_in_evaluation(student: Student) -> None:
-    seen, labels, _ = observe_own_pair(student)
-    if seen is None or not seen["evaluated"] or seen["evaluate_type"] not in ("tuple", "list"):
+    answer, labels, _ = observe_own_pair(student)
+    if answer is None or "evaluation" not in answer:
         return
-    scores, got = seen["evaluate_scores"], seen["evaluate_first_value"]
-    if got is None or len(scores) != len(labels) or _normalised(scores):
+    evaluation = answer.part("evaluation")
+    pair, scores = evaluation.part("returned"), evaluation.array("scores", (None, 10))
+    if pair.text("type") not in ("tuple", "list") or "first" not in pair or "value" not in pair.part("first"):
         return
+    if len(scores) != len(labels) or _normalised(scores):
+        return
+    got = pair.part("first").number("value")
     wrong, right = numbers.raw_loss(scores, labels), float(numbers.cross_entropy(scores, labels).mean())
     if abs(got - wrong) < CLOSE < abs(got - right):
         total = float(np.exp(np.minimum(scores[0], 50)).sum())

@@ -2,80 +2,133 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
+from grader.checks.training.stand_ins import end_if_raised
+from grader.engine.answer import Answer
 from grader.engine.check import fail
 from grader.engine.student import Student
 
 BATCH, BATCHES = 4, 3
 LENGTH = 0.02  # of each picture as a vector: keeps gradients below any clipping threshold
 SMALL, LARGE = 0.25, 2500.0  # learning rates: LARGE * LENGTH**2 = 1, so that each step matters for the next
+WEIGHT = (10, 784)
 
 
-def observe_epochs(student: Student) -> tuple[Any, dict[str, Any]]:
-    """The one observation of train_one_epoch's updates, with the pictures, labels and weights it was given."""
+@dataclass(frozen=True)
+class Epoch:
+    """One call of train_one_epoch, or one per batch, on a network whose every gradient is known."""
+
+    answer: Answer
+    start: np.ndarray  # (10, 784): the weights before
+
+    @property
+    def weight(self) -> np.ndarray:
+        return self.answer.array("weight", WEIGHT)
+
+    @property
+    def change(self) -> np.ndarray:
+        return np.asarray(self.weight - self.start)
+
+    @property
+    def moved(self) -> bool:
+        """NaN counts as movement."""
+        return not np.array_equal(self.weight, self.start)
+
+    @property
+    def events(self) -> list[str]:
+        return self.answer.texts("events")
+
+    @property
+    def raised(self) -> bool:
+        return self.answer.raised("loss") is not None
+
+    @property
+    def loss(self) -> float | None:
+        """What train_one_epoch returned, when that is a number."""
+        return self.answer.number("loss") if "loss" in self.answer else None
+
+    @property
+    def shown_loss(self) -> float | str:
+        return "not a number" if self.loss is None else self.loss
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """What was asked of train_one_epoch, and the epochs that came of it."""
+
+    inputs: dict[str, Any]
+    alone: list[Epoch]
+    together: Epoch
+    momentum: Epoch
+    large: Epoch
+    split: Epoch
+    still: Epoch
+
+    @property
+    def first(self) -> Epoch:
+        """The one with the first batch alone."""
+        return self.alone[0]
+
+
+def observe_epochs(student: Student) -> Epochs:
+    """The one observation of train_one_epoch's updates."""
     rng = student.rng("epochs")
     common = rng.normal(size=784)
     pictures = common + rng.normal(size=(BATCH * BATCHES, 784))
     pictures *= LENGTH / np.linalg.norm(pictures, axis=1, keepdims=True)
-    given = {
+    inputs: dict[str, Any] = {
         "images": pictures.reshape(-1, 1, 28, 28).astype(np.float32),
         "labels": np.concatenate([rng.permutation(10)[:BATCH] for _ in range(BATCHES)]).astype(np.int64),
         "batch_size": BATCH,
-        "weight": rng.normal(size=(10, 784)) * 0.01,
-        "frozen": rng.normal(size=(10, 784)) * 1.5 / LENGTH,
+        "weight": rng.normal(size=WEIGHT) * 0.01,
+        "frozen": rng.normal(size=WEIGHT) * 1.5 / LENGTH,
         "small": SMALL,
         "large": LARGE,
     }
-    return student.observe("training.epochs", **given), given
+    answer = student.observe("training.epochs", **inputs)
+    start = inputs["weight"]
+    single = {name: Epoch(answer.part(name), start) for name in ("together", "momentum", "large", "split", "still")}
+    return Epochs(inputs, [Epoch(one, start) for one in answer.parts("alone", BATCHES)], **single)
 
 
-def stop_on_exception(seen: Any, *names: str) -> None:
-    """An exception in one of these runs ends the check, as the engine names it; one cause is only known here."""
-    for name in names:
-        raised = seen.raised(name)
-        stand_ins = ("'Line'", "'Table'", "'Tender'", "'Tagged'")
-        if raised is not None and raised.type == "AttributeError" and raised.message.startswith(stand_ins):
-            fail("uses-parts-of-one-model", attribute=raised.message.rsplit("'", 2)[-2])
-        seen[name]  # raises what the student's code raised
+def stop_on_exception(*epochs: Epoch) -> None:
+    """An exception in one of these ends the check."""
+    for epoch in epochs:
+        end_if_raised(epoch.answer, "loss")
 
 
-def changed(seen: Any, given: dict[str, Any], run: str) -> np.ndarray:
-    return np.asarray(seen[f"{run}_weight"] - given["weight"])
-
-
-def moved(seen: Any, given: dict[str, Any], run: str) -> bool:
-    """NaN counts as movement."""
-    return not np.array_equal(seen[f"{run}_weight"], given["weight"])
-
-
-def name_changed_rate(seen: Any) -> None:
+def name_changed_rate(epochs: Epochs) -> None:
     """After one epoch the optimizer has the learning rate that it came with."""
-    for run, rate in (("still", 0.0), ("together", SMALL)):
-        if seen.raised(f"{run}_raised") is None and abs(seen[f"{run}_lr"] - rate) > 1e-6 * rate:
-            fail("learning-rate-changed-in-loop", before=rate, after=seen[f"{run}_lr"])
+    for epoch, rate in ((epochs.still, 0.0), (epochs.together, SMALL)):
+        after = epoch.answer.number("lr")
+        if not epoch.raised and abs(after - rate) > 1e-6 * rate:
+            fail("learning-rate-changed-in-loop", before=rate, after=after)
 
 
-def name_own_optimizer(seen: Any, given: dict[str, Any]) -> None:
+def name_own_optimizer(epochs: Epochs) -> None:
     """With learning rate 0 the optimizer that was passed in cannot move anything."""
-    went = seen.raised("still_raised") is None and moved(seen, given, "still")
-    if went and not np.any(seen["still_weight"]):
+    still = epochs.still
+    if still.raised or not still.moved:
+        return
+    if not np.any(still.weight):
         fail("weights-zeroed")
-    if went and np.isfinite(seen["still_weight"]).all():
+    if np.isfinite(still.weight).all():
         fail("optimizer-not-the-given-one", how="with a learning rate of 0 your loop still changed the weights")
 
 
-def name_unmoved(seen: Any, given: dict[str, Any]) -> None:
+def name_unmoved(epochs: Epochs) -> None:
     """Fail if an epoch of one batch leaves the weights as they were."""
-    if moved(seen, given, "alone_1"):
+    if epochs.first.moved:
         return
-    events = list(seen["alone_1_events"])
+    events = epochs.first.events
     steps = events.count("step") + events.count("empty-step")
-    if not steps and seen.raised("together_raised") is None and moved(seen, given, "together"):
-        rare = [e for e in seen["together_events"] if e.endswith("step")]
+    if not steps and not epochs.together.raised and epochs.together.moved:
+        rare = [event for event in epochs.together.events if event.endswith("step")]
         fail("steps-too-rare", steps=len(rare), batches=BATCHES)
     if "forward" not in events:
         fail("model-not-used-in-loop")
@@ -90,26 +143,26 @@ def name_unmoved(seen: Any, given: dict[str, Any]) -> None:
     fail("gradients-wiped")
 
 
-def name_repeats(seen: Any) -> None:
+def name_repeats(epochs: Epochs) -> None:
     """A loader with one batch: is it learnt from once?"""
-    events = list(seen["alone_1_events"])
+    events = epochs.first.events
     if events.count("step") == events.count("forward") > 1:
         fail("batch-learnt-twice", times=events.count("step"))
 
 
-def name_wrong_gradient(seen: Any, given: dict[str, Any]) -> None:
+def name_wrong_gradient(epochs: Epochs) -> None:
     """Fail unless one batch moves the weights by -lr * gradient of the mean cross-entropy (smoothing allowed)."""
-    used = -changed(seen, given, "alone_1") / SMALL
-    value = seen["alone_1_value"]
-    if not np.isfinite(used).all() or (value is not None and not np.isfinite(value)):
-        fail("loss-not-finite", loss=_value(seen, "alone_1"))
-    x = given["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
-    labels = given["labels"][:BATCH]
-    raw = x @ (given["weight"] + given["frozen"]).T
+    first, inputs = epochs.first, epochs.inputs
+    used = -first.change / SMALL
+    if not np.isfinite(used).all() or (first.loss is not None and not np.isfinite(first.loss)):
+        fail("loss-not-finite", loss=first.shown_loss)
+    x = inputs["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
+    labels = inputs["labels"][:BATCH]
+    raw = x @ (inputs["weight"] + inputs["frozen"]).T
     chance = numbers.log_softmax(raw)
     sharp = (np.exp(chance) - numbers.one_hot(labels)).T @ x / BATCH
     smooth = (np.exp(chance) - 0.1).T @ x / BATCH
-    (a, b, decay), rest = numbers.fitted(used, sharp, smooth, given["weight"])
+    (a, b, decay), rest = numbers.fitted(used, sharp, smooth, inputs["weight"])
     size = a + b
     if (
         rest < 1e-3
@@ -120,21 +173,15 @@ def name_wrong_gradient(seen: Any, given: dict[str, Any]) -> None:
     ):
         return
     if rest < 1e-3 and abs(b) < 2e-3 * abs(a) or rest < 1e-3 and a * b > 0 and b / size < numbers.SMOOTHING + 2e-3:
-        _name_size(seen, size)
+        _name_size(first.events, size)
     _name_other_loss(used, raw, labels, x)
-    if not seen["alone_1_images_kept"]:
+    if not first.answer.flag("images_kept"):
         fail("images-changed-in-loop")
-    fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=_value(seen, "alone_1"))
+    fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=first.shown_loss)
 
 
-def _value(seen: Any, run: str) -> Any:
-    value = seen[f"{run}_value"]
-    return "not a number" if value is None else value
-
-
-def _name_size(seen: Any, size: float) -> None:
+def _name_size(events: list[str], size: float) -> None:
     """The direction is right (or exactly opposite), the size is not."""
-    events = list(seen["alone_1_events"])
     if size < 0:
         fail("loss-goes-up", factor=size)
     if abs(size - BATCH) < 0.02 * BATCH:
@@ -144,7 +191,7 @@ def _name_size(seen: Any, size: float) -> None:
     fail("step-size-changed", factor=size)
 
 
-def _name_other_loss(used: Any, raw: Any, labels: Any, x: Any) -> None:
+def _name_other_loss(used: np.ndarray, raw: np.ndarray, labels: np.ndarray, x: np.ndarray) -> None:
     """Which known loss, or which labels, give this direction?"""
 
     def alike(loss: numbers.Loss) -> bool:
@@ -159,29 +206,29 @@ def _name_other_loss(used: Any, raw: Any, labels: Any, x: Any) -> None:
             fail(finding)
 
 
-def uses(seen: Any, given: dict[str, Any], run: str = "together") -> tuple[np.ndarray, float]:
+def uses(epochs: Epochs, whole: Epoch) -> tuple[np.ndarray, float]:
     """How many times each batch's own update is contained in the epoch's, and the unexplained rest."""
-    alone = [changed(seen, given, f"alone_{k}") for k in range(1, BATCHES + 1)]
-    if not all(np.isfinite(one).all() for one in alone) or not np.isfinite(changed(seen, given, run)).all():
+    alone = [epoch.change for epoch in epochs.alone]
+    if not all(np.isfinite(change).all() for change in (*alone, whole.change)):
         return np.full(BATCHES, np.nan), np.inf
-    return numbers.fitted(changed(seen, given, run), *alone)
+    return numbers.fitted(whole.change, *alone)
 
 
-def like(factors: Any, *wanted: float) -> bool:
+def like(factors: np.ndarray, *wanted: float) -> bool:
     return bool(np.allclose(factors, wanted, atol=0.02, rtol=0.01))
 
 
-def split_agrees(seen: Any, given: dict[str, Any]) -> bool:
+def split_agrees(epochs: Epochs) -> bool:
     """epoch([b1, b2, b3]) == epoch([b1]); clear; epoch([b2]); clear; epoch([b3])."""
-    whole, split = changed(seen, given, "large"), changed(seen, given, "split")
+    whole, split = epochs.large.change, epochs.split.change
     return bool(np.linalg.norm(whole - split) <= 1e-3 * np.linalg.norm(split))
 
 
-def name_missing_updates(seen: Any, given: dict[str, Any]) -> None:
+def name_missing_updates(epochs: Epochs) -> None:
     """Fail when some batches make no update of their own (updates that add up are another check's business)."""
-    if split_agrees(seen, given):
+    if split_agrees(epochs):
         return
-    factors, rest = uses(seen, given)
+    factors, rest = uses(epochs, epochs.together)
     if not rest < 0.02:
         return
     first, middle, last = (float(f) for f in factors)
@@ -197,22 +244,22 @@ def name_missing_updates(seen: Any, given: dict[str, Any]) -> None:
         fail("one-update-an-epoch", batches=BATCHES)
 
 
-def name_ignored_state(seen: Any, given: dict[str, Any]) -> None:
+def name_ignored_state(epochs: Epochs) -> None:
     """Momentum of the passed optimizer must be felt: (1 + .9 + .81), (1 + .9), 1 times the batches' updates."""
-    plain, rest = uses(seen, given)
-    if rest > 0.02 or not like(plain, 1, 1, 1) or seen.raised("momentum_raised") is not None:
+    plain, rest = uses(epochs, epochs.together)
+    if rest > 0.02 or not like(plain, 1, 1, 1) or epochs.momentum.raised:
         return
-    heavy, rest = uses(seen, given, "momentum")
+    heavy, rest = uses(epochs, epochs.momentum)
     if rest < 0.02 and like(heavy, 1, 1, 1):
         fail("optimizer-not-the-given-one", how="the momentum of the optimizer it was given had no effect")
 
 
-def name_mixed_gradients(seen: Any, given: dict[str, Any]) -> None:
+def name_mixed_gradients(epochs: Epochs) -> None:
     """Fail unless every batch makes its own update from its own gradient alone."""
-    if split_agrees(seen, given):
+    if split_agrees(epochs):
         return
-    name_missing_updates(seen, given)
-    (first, middle, last), rest = uses(seen, given)
+    name_missing_updates(epochs)
+    (first, middle, last), rest = uses(epochs, epochs.together)
     facts: dict[str, Any] = {"first": first, "middle": middle, "last": last}
     if rest < 0.02 and first > middle + 0.02 and middle > last + 0.02 and last > 0.02:
         fail("gradients-add-up", **facts)

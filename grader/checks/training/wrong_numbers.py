@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-Array = Any
-Loss = Callable[[Array, Array], float]  # (scores (B, 10), labels (B,)) -> the loss of the batch
+Loss = Callable[[np.ndarray, np.ndarray], float]  # (scores (B, 10), labels (B,)) -> the loss of the batch
 SMOOTHING = 0.3  # label smoothing up to here is a design choice
 
 
-def log_softmax(scores: Array, axis: int = 1) -> Array:
+def log_softmax(scores: np.ndarray, axis: int = 1) -> np.ndarray:
     shifted = scores - scores.max(axis=axis, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
 
 
-def picked(values: Array, labels: Array) -> Array:
+def picked(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """values[i, labels[i]] for each i."""
-    return np.take_along_axis(values, np.asarray(labels)[:, None], axis=1)[:, 0]
+    return np.take_along_axis(values, labels[:, None], axis=1)[:, 0]
 
 
-def cross_entropy(scores: Array, labels: Array) -> Array:
-    """One loss an image."""
+def cross_entropy(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """One loss per image."""
     return -picked(log_softmax(scores), labels)
 
 
-def spread(scores: Array) -> Array:
-    """What label smoothing mixes in: the cross-entropy with all ten classes at once, one an image."""
-    return -log_softmax(scores).mean(axis=1)
+def spread(scores: np.ndarray) -> np.ndarray:
+    """What label smoothing mixes in: the cross-entropy with all ten classes at once, one per image."""
+    return np.asarray(-log_softmax(scores).mean(axis=1))
 
 
-def one_hot(labels: Array) -> Array:
-    return np.eye(10)[np.asarray(labels)]
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.asarray(np.eye(10)[labels])
 
 
-def sigmoid(values: Array) -> Array:
-    return 1 / (1 + np.exp(-values))
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-values)))
 
 
-def _binary(probabilities: Array, labels: Array) -> float:
+def _binary(probabilities: np.ndarray, labels: np.ndarray) -> float:
     hot, p = one_hot(labels), np.clip(probabilities, 1e-12, 1 - 1e-12)
     return float(-(hot * np.log(p) + (1 - hot) * np.log(1 - p)).mean())
 
 
-def _mean_ce(scores: Array, labels: Array) -> float:
+def _mean_ce(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(cross_entropy(scores, labels).mean())
 
 
-def _softmax(scores: Array, axis: int = 1) -> Array:
-    return np.exp(log_softmax(scores, axis))
+def _softmax(scores: np.ndarray, axis: int = 1) -> np.ndarray:
+    return np.asarray(np.exp(log_softmax(scores, axis)))
 
 
-def _margin(scores: Array, labels: Array) -> float:
+def _margin(scores: np.ndarray, labels: np.ndarray) -> float:
     gaps = np.maximum(0, 1 - picked(scores, labels)[:, None] + scores) * (1 - one_hot(labels))
     return float((gaps.sum(axis=1) / 10).mean())
 
@@ -77,7 +75,7 @@ OTHER_LOSSES: list[tuple[str, Loss]] = [
 ]
 
 # Labels that are not those of the images.
-OTHER_LABELS: list[tuple[str, Callable[[Array, Array], Array]]] = [
+OTHER_LABELS: list[tuple[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = [
     ("labels-from-the-model", lambda s, y: s.argmax(axis=1)),
     ("labels-changed", lambda s, y: (y + 1) % 10),
     ("labels-changed", lambda s, y: (y - 1) % 10),
@@ -89,7 +87,7 @@ OTHER_LABELS: list[tuple[str, Callable[[Array, Array], Array]]] = [
 ]
 
 
-def gradient(loss: Loss, raw: Array, labels: Array) -> Array:
+def gradient(loss: Loss, raw: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """d loss(log_softmax(raw)) / d raw by central differences: any loss will do, and batches are tiny."""
     result, h = np.zeros_like(raw), 1e-5
     for at in np.ndindex(*raw.shape):
@@ -100,7 +98,7 @@ def gradient(loss: Loss, raw: Array, labels: Array) -> Array:
     return result
 
 
-def fitted(target: Array, *columns: Array) -> tuple[Array, float]:
+def fitted(target: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, float]:
     """Least squares: target = sum of factors * columns -> (factors, what is left as a share of target)."""
     matrix = np.stack([np.ravel(c) for c in columns], axis=1)
     scale = np.linalg.norm(matrix, axis=0)
@@ -110,15 +108,15 @@ def fitted(target: Array, *columns: Array) -> tuple[Array, float]:
     return factors / scale, float(rest / max(np.linalg.norm(target), 1e-300))
 
 
-def cosine(a: Array, b: Array) -> float:
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300))
 
 
-def batches_of(size: int, batch_size: int) -> list[Array]:
+def batches_of(size: int, batch_size: int) -> list[np.ndarray]:
     return [np.arange(at, min(at + batch_size, size)) for at in range(0, size, batch_size)]
 
 
-def averages(per_image: Array, batch_size: int) -> dict[str, float]:
+def averages(per_image: np.ndarray, batch_size: int) -> dict[str, float]:
     """Every wrong way to average a loss over an epoch, by the id of its finding; the first that matches is named."""
     parts = [per_image[b] for b in batches_of(len(per_image), batch_size)]
     means = np.array([p.mean() for p in parts])
@@ -142,7 +140,7 @@ def averages(per_image: Array, batch_size: int) -> dict[str, float]:
     }
 
 
-def accuracies(scores: Array, labels: Array, batch_size: int) -> dict[str, float]:
+def accuracies(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[str, float]:
     """Every wrong way to count right answers, by the id of its finding; the first that matches is named."""
     parts = [(scores[b], labels[b]) for b in batches_of(len(labels), batch_size)]
     total, count = len(labels), len(parts)
@@ -188,12 +186,12 @@ def accuracies(scores: Array, labels: Array, batch_size: int) -> dict[str, float
     return {name: float(value) for name, value in named.items()}
 
 
-def argmax_of_whole_batches(scores: Array, labels: Array, batch_size: int) -> float:
+def argmax_of_whole_batches(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
     """The accuracy when argmax is asked for no axis: one place in the flattened (B, 10) table for a whole batch."""
     hits = [(scores[b].argmax() == labels[b]).sum() for b in batches_of(len(labels), batch_size)]
     return float(sum(hits) / len(labels))
 
 
-def raw_loss(scores: Array, labels: Array) -> float:
+def raw_loss(scores: np.ndarray, labels: np.ndarray) -> float:
     """NLL of scores that were never turned into log-probabilities."""
     return float(-picked(scores, labels).mean())

@@ -13,8 +13,10 @@ from rich.live import Live
 
 from grader.engine import trouble
 from grader.engine.front.pytest_session import Host
+from grader.engine.keys import Key, key_path
+from grader.engine.printable import one_line
 from grader.engine.reports import terminal
-from grader.engine.reports.words import isolation_words
+from grader.engine.reports.words import isolation_words, practice_notice
 
 
 class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made to be replaced like this
@@ -50,8 +52,12 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             return
         with self.console.capture() as captured:
             self.console.print(report, markup=False)
-        for line in captured.get().splitlines():
-            self.console.print(line.rstrip(), markup=False, soft_wrap=True)
+        for line in captured.get().split("\n"):
+            self.console.print(no_command(line.rstrip()), markup=False, soft_wrap=True)
+
+    def say(self, text: str, style: str = "dim") -> None:
+        """Print a sentence that may hold somebody else's words (a path, a note): one clean line, no markup."""
+        self.console.print(no_command(one_line(text, 2000)), style=style, markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self.live is not None:
@@ -62,9 +68,9 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
-        self.console.print(f"Grading {self.host.run.submission.path}")
+        self.say(f"Grading {self.host.run.submission.path}", style="")
         for note in self.host.run.submission.notes:
-            self.console.print(note, style="dim", markup=False)
+            self.say(note)
 
     def pytest_collection(self) -> None: ...
 
@@ -98,11 +104,12 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             self.show(terminal.report(result, self.config.option.all_hints))
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
-                self.console.print(f"The report to open: {page}", style="dim", markup=False)
+                self.say(f"The report to open: {page}")
             if result.trouble:
-                self.console.print(trouble.line(self.config.option.report), style="dim", markup=False)
-            self.console.print(f"Isolation: {isolation_words(result)}", style="dim", markup=False, soft_wrap=True)
-            self.console.print(f"To repeat this run exactly: --seed={result.seed}", style="dim")
+                self.say(trouble.line(self.config.option.report))
+            if not practice_notice(result):  # else it is the report's first line
+                self.say(f"Isolation: {isolation_words(result)}")
+            self.say(repeat_words(self.host.run.seed, self.host.run.key))
         return outcome
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
@@ -110,3 +117,17 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
 
     def pytest_unconfigure(self) -> None:
         self.stop()
+
+
+def no_command(line: str) -> str:
+    """A line that no workflow of GitHub takes as a command: the runner reads "::name ...::" at the start of a line,
+    after any spaces, and "##[name]" anywhere (ActionCommand.cs in actions/runner)."""
+    line = line.replace("##[", "# #[")
+    return f"| {line}" if line.lstrip().startswith("::") else line
+
+
+def repeat_words(seed: int, key: Key) -> str:
+    """How to have this run again: the seed, and which key it goes with."""
+    if not key.kept:
+        return f"This run cannot be repeated: its key could not be kept in {key_path()}."
+    return f"To repeat this run exactly: --seed={seed}@{key.fingerprint} (with the key of this installation)"

@@ -12,8 +12,10 @@ import pytest
 from grader.engine import reports
 from grader.engine.check import Check, GraderTrouble
 from grader.engine.contract import Contract
+from grader.engine.hints import load_hints
+from grader.engine.keys import BadKey, Key, installation_key, read_key
 from grader.engine.result import Result
-from grader.engine.rubric import BadRubric, load_hints, load_rubric
+from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, start_server
 from grader.engine.run_folders import sweep_stale
 from grader.engine.submission.read import NoSubmission, read
@@ -32,15 +34,43 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         contract.verify()
         path = Path(options.submission) if options.submission else contract.root / contract.work
         submission = read(config.invocation_params.dir / path, contract, int(rubric.limits["file_bytes"]))
-    except (NoSubmission, BadRubric, GraderTrouble) as error:
-        raise pytest.UsageError(str(error)) from error
+        key = read_key(config.invocation_params.dir / options.key) if options.key else installation_key()
+        seed = seed_in(options.seed, key) if options.seed else None
+    except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
+        raise no_score(config, str(error)) from error
     if options.worker == "fork" and not sys.platform.startswith("linux"):
         raise pytest.UsageError("--worker=fork works on Linux only; leave it out.")
     try:
-        server = start_server(contract, options.worker, isolation=options.isolation)
+        isolation = None if options.isolation == "best" else options.isolation
+        server = start_server(contract, options.worker, isolation)
     except NotConfined as error:
-        raise pytest.UsageError(f"{error} Leave --isolation=confined out to run in practice mode.") from error
-    return Run(submission, server, rubric, hints, seed=options.seed)
+        advice = " Leave --isolation=confined out to run in practice mode."
+        raise no_score(config, f"This run was to be confined. {error}", advice) from error
+    return Run(submission, server, rubric, hints, seed=seed, key=key)
+
+
+def no_score(config: pytest.Config, reason: str, advice: str = "") -> pytest.UsageError:
+    """The end of a run that cannot begin. The reason goes to --report too, for whoever publishes it."""
+    if config.option.report:
+        reports.write_no_score(config.invocation_params.dir / config.option.report, reason)
+    return pytest.UsageError(reason + advice)
+
+
+class BadSeed(ValueError):
+    """--seed is no seed, or belongs to another key; the message is one sentence."""
+
+
+def seed_in(text: str, key: Key) -> int:
+    """The seed in "123" or in "123@FINGERPRINT", as it is printed at the end of a run. Raises BadSeed."""
+    number, _, fingerprint = text.partition("@")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise BadSeed(f"--seed={text} is not a seed; write it as it was printed, such as --seed=123@{key.fingerprint}.")
+    if fingerprint and fingerprint != key.fingerprint:
+        raise BadSeed(
+            f"The seed {number} was used with the key {fingerprint}, and this installation has {key.fingerprint}: "
+            f"give that key with --key=FILE, or --seed={number} alone for a run with other inputs."
+        )
+    return int(number)
 
 
 class Host:
@@ -51,7 +81,7 @@ class Host:
         self.checks: list[Check] = []
         self.result: Result | None = None
         self.going_on = self.contract.live.waiting
-        self.run.asking.on_progress = self.show_epoch
+        self.run.asking.on_progress = self.show_progress
         self.on_change: Any = lambda: None
         self.closed = False
 
@@ -104,14 +134,17 @@ class Host:
         self.result = self.run.result(self.checks)
         if self.config.option.report:
             reports.write(self.result, self.config.invocation_params.dir / self.config.option.report)
-        if any(check.status == "grader_error" for check in self.result.checks):
+        if not self.result.final:
             session.exitstatus = TROUBLE
 
-    def show_epoch(self, numbers: Mapping[str, Any]) -> None:
-        epoch = numbers.get("epoch")
-        if type(epoch) is int and 0 < epoch < 100_000:
-            self.going_on = f"{self.contract.live.running}, epoch {epoch}"
-            self.on_change()
+    def show_progress(self, numbers: Mapping[str, Any]) -> None:
+        """Fill the week's words with what a probe tells. Student code can tell too: only counts are shown."""
+        counts = {name: value for name, value in numbers.items() if type(value) is int and 0 < value < 100_000}
+        try:
+            self.going_on = self.contract.live.running.format_map(counts)
+        except KeyError:
+            return
+        self.on_change()
 
     def close(self) -> None:
         if not self.closed:

@@ -14,14 +14,16 @@ import numpy as np
 from grader.engine import trouble
 from grader.engine.printable import one_line
 from grader.engine.reports import github
+from grader.engine.reports.words import score_words
 from grader.engine.result import BadScore, Result
 from grader.engine.sections import Sections
 from grader.engine.submission.safe_files import write_bytes, write_text
 
+WHY_NO_SCORE = "no-score.txt"  # beside where score.json would be: why there is none
 EVIDENCE_BYTES = 64 << 20  # what evidence.npz may unpack to
 NOT_DRAWN = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Score {score}</title>
-<h1>Score {score}</h1><p>The pictures of this report could not be drawn. summary.md says the same in words.</p></html>
+<html lang="en"><meta charset="utf-8"><title>{score}</title>
+<h1>{score}</h1><p>The pictures of this report could not be drawn. summary.md says the same in words.</p></html>
 """
 
 
@@ -32,6 +34,7 @@ def write(result: Result, folder: Path) -> list[Path]:
     Classroom 50 and Gradescope need more than a result (an environment, a rubric) and are written by their own runners.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / WHY_NO_SCORE).unlink(missing_ok=True)  # of an earlier run
     forms: dict[str, Callable[[Result], str]] = {
         "score.json": Result.dumps,
         "summary.md": github.step_summary,
@@ -58,7 +61,7 @@ def page(result: Result) -> str:
 
         return html.report(result)
     except Exception:
-        return NOT_DRAWN.format(score=f"{result.score} of {result.max_score}")
+        return NOT_DRAWN.format(score=score_words(result).replace("/", " of "))
 
 
 def read(folder: Path, sections: Sections) -> Result:
@@ -68,6 +71,20 @@ def read(folder: Path, sections: Sections) -> Result:
     except (ValueError, RecursionError) as error:
         raise BadScore(one_line(str(error))) from error
     return replace(result, evidence=evidence(folder / "evidence.npz"), trouble=trouble.read(folder))
+
+
+def write_no_score(folder: Path, reason: str) -> None:
+    """Leave word why a run has no score. A score.json of an earlier run goes: it would be taken for this one's."""
+    (folder / "score.json").unlink(missing_ok=True)
+    write_text(folder / WHY_NO_SCORE, one_line(reason, 1000) + "\n")
+
+
+def why_no_score(folder: Path) -> str:
+    """What `write_no_score` left, "" for nothing."""
+    try:
+        return one_line((folder / WHY_NO_SCORE).read_text(encoding="utf-8", errors="replace").strip(), 1000)
+    except OSError:
+        return ""
 
 
 def evidence(path: Path) -> dict[str, np.ndarray]:

@@ -80,6 +80,6 @@ def outputs(result: Result) -> str:
     "success" when all checks pass, "failure" when one does not, "error" when the grader itself had trouble.
     """
     passed = sum(check.status == "passed" for check in result.checks)
-    trouble = any(check.status == "grader_error" for check in result.checks)
-    status = "error" if trouble else "success" if passed == len(result.checks) else "failure"
-    return f"status={status}\nsummary={result.score}/{result.max_score} ({passed}/{len(result.checks)} checks pass)\n"
+    status = "error" if not result.final else "success" if passed == len(result.checks) else "failure"
+    score = f"{result.score}/{result.max_score}" if result.final else "no score"
+    return f"status={status}\nsummary={score} ({passed}/{len(result.checks)} checks pass)\n"

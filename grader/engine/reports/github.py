@@ -1,7 +1,7 @@
 """What GitHub Actions reads: the step summary, annotations on the student's own lines, notices and outputs.
 
 Workflow commands and their escaping: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-and packages/core/src/command.ts in actions/toolkit. Everything here is one command a line, and every line begins with
+and packages/core/src/command.ts in actions/toolkit. Everything here is one command per line, and every line begins with
 a command of ours, so text from a submission is never read as one.
 """
 
@@ -36,7 +36,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def annotations(result: Result, folder: str = "assignment") -> str:
-    """Workflow commands: one annotation a finding, at the student's own line, then the two notices about points.
+    """Workflow commands: one annotation per finding, at the student's own line, then the two notices about points.
 
     folder: where the submitted files lie in the student's repository, "" for its top. At most ten of a kind.
     """
@@ -70,7 +70,9 @@ def annotation(result: Result, check: CheckResult, level: str, folder: str) -> s
 
 
 def points_notices(result: Result) -> list[str]:
-    """The two notices that GitHub Classroom's reporter prints and its scores were read from."""
+    """The two notices that GitHub Classroom's reporter prints and its scores were read from; none without a score."""
+    if not result.final:
+        return []
     report = json.dumps({"totalPoints": result.score, "maxPoints": result.max_score}, separators=(",", ":"))
     return [
         command("notice", {"title": "Autograding complete"}, f"Points {result.score}/{result.max_score}"),
@@ -93,6 +95,7 @@ def escape_property(text: str) -> str:
 
 
 def outputs(result: Result) -> str:
-    """Lines for $GITHUB_OUTPUT: numbers and one fixed word, nothing from a submission."""
+    """Lines for $GITHUB_OUTPUT: numbers and fixed words, nothing from a submission. score is empty while not final."""
     passed = str(all(check.status == "passed" for check in result.checks)).lower()
-    return f"score={result.score}\nmax_score={result.max_score}\npassed={passed}\n"
+    score = str(result.score) if result.final else ""
+    return f"score={score}\nmax_score={result.max_score}\npassed={passed}\nfinal={str(result.final).lower()}\n"

@@ -10,12 +10,12 @@ from typing import Any
 
 from grader.engine.printable import clean, one_line
 from grader.engine.reports.markdown import code, escape, summary
-from grader.engine.reports.words import STATUS_WORDS
+from grader.engine.reports.words import STATUS_WORDS, practice_notice, score_words
 from grader.engine.result import CheckResult, Result
 
 
 def results_json(result: Result, visibility: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """results.json: one test a check, in report order.
+    """results.json: one test per check, in report order.
 
     visibility: [visibility] of rubric.toml, {check id, part or "default": "visible", "hidden", ...}; the score is
     shown either way.
@@ -24,15 +24,15 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
     first = result.next_step
     hidden = first is not None and seen_by(first, shown) != "visible"
     results: dict[str, Any] = {
-        "score": result.score,
+        **({"score": result.score} if result.final else {}),  # without any score Gradescope asks for one by hand
         "execution_time": round(result.seconds),
-        "output": f"Score {result.score}/{result.max_score}." if hidden else overview(result),
+        "output": score_alone(result) if hidden else overview(result),
         "output_format": "md",
         "test_output_format": "md",
         "test_name_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [test(check, number, shown) for number, check in numbered(result)],
+        "tests": [test(check, number, shown, result.final) for number, check in numbered(result)],
         "extra_data": {
             "schema": "grader/score/v1",
             "seed": result.seed,
@@ -40,6 +40,12 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
         },
     }
     return results
+
+
+def score_alone(result: Result) -> str:
+    """What stands on top while the check of the next step is not to be seen."""
+    notice = practice_notice(result)
+    return "\n\n".join([*([escape(notice)] if notice else []), f"{score_words(result)}."])
 
 
 def overview(result: Result) -> str:
@@ -58,13 +64,12 @@ def numbered(result: Result) -> list[tuple[str, CheckResult]]:
     return numbers
 
 
-def test(check: CheckResult, number: str, visibility: Mapping[str, str]) -> dict[str, Any]:
+def test(check: CheckResult, number: str, visibility: Mapping[str, str], final: bool) -> dict[str, Any]:
     return {
         "name": one_line(check.title, 200),
         "name_format": "text",
         "number": number,
-        "score": check.score,
-        "max_score": check.max_score,
+        **({"score": check.score, "max_score": check.max_score} if final else {}),
         "status": "passed" if check.status == "passed" else "failed",
         "output": output(check),
         "output_format": "md",

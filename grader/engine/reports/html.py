@@ -7,6 +7,7 @@ its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,18 @@ import jinja2
 from markupsafe import Markup, escape
 
 from grader.engine.printable import clean
-from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step
+from grader.engine.reports.words import (
+    STATUS_WORDS,
+    headline,
+    isolation_words,
+    next_step,
+    practice_notice,
+    score_words,
+)
 from grader.engine.result import CheckResult, Result
 
 HERE = Path(__file__).resolve().parent
 TEXT_LIMIT = 4000  # characters of any one text
-DOCUMENTATION = re.compile(r"https://(?:docs\.)?(?:pytorch|python)\.org/[\w/.#-]*[\w/#-]")
 SYMBOLS = {
     "passed": "✓",
     "failed": "→",
@@ -38,13 +45,16 @@ def report(result: Result) -> str:
     return page().render(
         result=result,
         parts=parts(result),
+        score=score_words(result).replace("/", " of "),
         heading=heading,
         texts=texts,
         headline=headline(result),
         isolation=isolation_words(result),
+        notice=practice_notice(result),
         prints=prints(result),
         style=Markup(result.sections.style),
-        sections=Markup(result.sections.html(result)),
+        sections=Markup(result.sections.html(result.recorded, result.evidence)),
+        documentation=result.sections.documentation,
     )
 
 
@@ -75,10 +85,14 @@ def fit_to_show(value: Any) -> Any:
     return value
 
 
-def linked(text: str) -> Markup:
+def linked(text: str, documentation: Sequence[str]) -> Markup:
     """The text escaped, with links to the documentation it names; other addresses stay text, whoever wrote them."""
     shown = str(escape(fit_to_show(text)))
-    return Markup(DOCUMENTATION.sub(r'<a href="\g<0>" rel="noreferrer">\g<0></a>', shown))
+    if not documentation:
+        return Markup(shown)
+    beginnings = "|".join(map(re.escape, documentation))
+    address = re.compile(rf"(?:{beginnings})[\w/.#-]*[\w/#-]")
+    return Markup(address.sub(r'<a href="\g<0>" rel="noreferrer">\g<0></a>', shown))
 
 
 def parts(result: Result) -> list[dict[str, Any]]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from grader.engine.printable import clean, one_line
-from grader.engine.reports.words import STATUS_WORDS, headline, isolation_words, next_step, others
+from grader.engine.reports.words import (
+    STATUS_WORDS,
+    headline,
+    isolation_words,
+    next_step,
+    others,
+    practice_notice,
+    score_words,
+)
 from grader.engine.result import Result
 
 # Everything that Markdown or the HTML in it could take as markup; backslashes make it plain text (CommonMark 2.4).
@@ -24,7 +32,9 @@ def code(text: str) -> str:
 
 
 def summary(result: Result) -> str:
-    lines = [f"# Score {result.score}/{result.max_score}", ""]
+    notice = practice_notice(result)
+    lines = [escape(notice), ""] if notice else []
+    lines += [f"# {score_words(result)}", ""]
     if words := headline(result):
         lines += [words[0].upper() + words[1:] + ".", ""]
     lines += ["| Part | Points |", "| --- | ---: |"]

@@ -39,9 +39,16 @@ def schema(contract: Contract) -> dict[str, Any]:
                     "description": "what confined every child of the run, as each was tried",
                 },
                 "worker": {"enum": ["fork", "spawn"]},
+                "key": {
+                    "type": ["string", "null"],
+                    "pattern": "^[0-9a-f]{12}$",
+                    "description": "fingerprint of the key that the seed was used with; null: it was not kept",
+                },
             }
         ),
-        "score": COUNT,
+        "final": {"type": "boolean", "description": "false when a check ended as grader_error: then there is no score"},
+        "score": {"type": ["integer", "null"], "minimum": 0, "description": "null while it is not final"},
+        "points_so_far": COUNT,
         "max_score": COUNT,
         "parts": {"type": "array", "items": strict({"name": part, "score": COUNT, "max_score": COUNT})},
         "checks": {"type": "array", "items": check(part, sorted(contract.todo))},

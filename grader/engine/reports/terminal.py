@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -11,8 +12,8 @@ from rich.text import Text
 
 from grader.engine.check import Check
 from grader.engine.printable import can_print
-from grader.engine.reports.words import headline, next_step, others, part_words
-from grader.engine.result import CheckResult, Result
+from grader.engine.reports.words import headline, next_step, others, part_words, practice_notice, score_words
+from grader.engine.result import FULL_MARKS, CheckResult, Result
 
 SYMBOLS = {
     "passed": "✓",
@@ -39,17 +40,19 @@ def console() -> Console:
 def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
     symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
-    blocks: list[RenderableType] = [Text("")]
+    notice = practice_notice(result)
+    blocks: list[RenderableType] = [*([Text(notice, style="dim")] if notice else []), Text("")]
     longest = max((len(check.title) for check in result.checks), default=0)
+    column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
     for part in result.parts:
         checks = [check for check in result.checks if check.part == part["name"]]
-        blocks.append(part_block(part, checks, symbols, longest))
+        blocks.append(part_block(part, checks, symbols, longest, column))
     total = Text()
-    total.append(f"Score {result.score}/{result.max_score}", style="bold")
+    total.append(score_words(result), style="bold")
     if words := headline(result):
         total.append(f"   {words}")
     names = [p["name"] for p in result.parts]
-    if result.max_score != 100:
+    if result.max_score != FULL_MARKS:
         total.append(f"   (only {', '.join(names)})")
     blocks += [Text(""), total, Text("")]
     blocks += step_block(result)
@@ -66,10 +69,11 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
 
 
 def part_block(
-    part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int
+    part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int, column: int
 ) -> RenderableType:
+    """A part's points, and its checks where they differ. longest: of the titles; column: the width of part names."""
     head = Text()
-    head.append(f"{str(part['name']).capitalize():<10}", style="bold")
+    head.append(str(part["name"]).capitalize().ljust(column), style="bold")
     head.append(f"{part['score']:>3}/{part['max_score']}")
     words = part_words(checks)
     if words:
@@ -90,7 +94,7 @@ def part_block(
 def step_block(result: Result) -> list[RenderableType]:
     heading, texts = next_step(result)
     if not heading:
-        whole = result.max_score == 100
+        whole = result.max_score == FULL_MARKS
         praise = "Everything passes. Well done!" if whole else "Everything here passes; `pytest grader/` runs the rest."
         more = [result.sections.passed] if whole else []
         return [Text(praise, style="bold green"), *paragraphs(more)]
@@ -103,11 +107,8 @@ def paragraphs(texts: Sequence[str]) -> list[RenderableType]:
 
 def prints_block(prints: str) -> list[RenderableType]:
     lines = prints.rstrip().splitlines()[-8:]
-    return [
-        Text("Your code printed:", style="dim"),
-        *(Text(f"  | {line[:200]}", style="dim") for line in lines),
-        Text(""),
-    ]
+    pieces = [piece for line in lines for piece in textwrap.wrap(line[:200], WIDTH - 6) or [""]]
+    return [Text("Your code printed:", style="dim"), *(Text(f"  | {piece}", style="dim") for piece in pieces), Text("")]
 
 
 def progress(checks: Sequence[Check], done: Mapping[str, CheckResult], long: str, going_on: str) -> RenderableType:

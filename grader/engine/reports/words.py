@@ -32,6 +32,13 @@ def part_words(checks: Sequence[CheckResult]) -> str:
     return ""
 
 
+def score_words(result: Result) -> str:
+    """The score as a heading; where it is not final, words that nobody takes for one."""
+    if result.final:
+        return f"Score {result.score}/{result.max_score}"
+    return f"No score: the grader had trouble of its own ({result.score} of {result.max_score} points so far)"
+
+
 def headline(result: Result) -> str:
     """What the week says beside the score, "" for nothing."""
     return result.sections.headline(result.recorded)
@@ -45,12 +52,18 @@ def isolation_words(result: Result) -> str:
     return f"practice (the graded code was not kept from: {', '.join(open_to_it)})" if open_to_it else "practice"
 
 
+def practice_notice(result: Result) -> str:
+    """The first line of every report on code that was not confined; "" for code that was."""
+    confined = result.grader.get("isolation") == "confined"
+    return "" if confined else f"Isolation: {isolation_words(result)}."
+
+
 def next_step(result: Result) -> tuple[str, list[str]]:
     """The heading and the paragraphs of the one thing to do next; ("", []) when there is none."""
     check = result.next_step
     broken = next((c for c in result.checks if c.status == "grader_error"), None)
     if broken is not None and check is None:
-        return "The grader has a problem, so this score is not final", [broken.message, *broken.hint.splitlines()]
+        return "The grader has a problem, so there is no score yet", [broken.message, *broken.hint.splitlines()]
     if check is None:
         return "", []
     if result.untouched:

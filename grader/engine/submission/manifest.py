@@ -6,28 +6,28 @@ A copy that differs is not used for a score of record, so this is information fo
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from grader.engine.submission.safe_files import read_regular
+from grader.engine.submission.safe_files import Tree
 
 NAME = "MANIFEST.sha256"
 TEACHER_ROOMS = ("authoring", "corpus", "classroom")  # folders of grader/ that no student gets
-GUARDED = ("grader/", ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
+ENTRY_POINT = "grader_entry_point.py"  # beside grader/: what pytest loads first
+GUARDED = ("grader/", ENTRY_POINT, ".github/workflows/", "pyproject.toml")  # what decides how a repository is graded
 LARGEST = 1_000_000  # bytes; no file of the grader comes near it
 MOST_FILES = 5_000
 NAMES_SHOWN = 6
 
 
 def digest(content: bytes) -> str:
-    """SHA-256 as 64 hex digits. Line ends of text do not count: a checkout on Windows may turn them."""
+    """SHA-256 as 64 hexadecimal characters. Line ends of text do not count: a checkout on Windows may turn them."""
     return hashlib.sha256(content if b"\0" in content else content.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def dumps(hashes: Mapping[str, str], work: Collection[str] = ()) -> str:
-    """The form that `sha256sum --check` reads: "<hash>  <path>" a line, sorted.
+    """The form that `sha256sum --check` reads: "<hash>  <path>" per line, sorted.
 
     work: paths that a student is meant to change; they stand in comments, which sha256sum skips.
     """
@@ -74,8 +74,10 @@ def notes(submitted: Path, root: Path) -> list[str]:
     submitted: the folder or file that was handed in; a copy is looked for in it and in the folder above it.
     """
     for folder in (submitted, submitted.parent):
-        copy = folder / "grader"
-        if not copy.is_symlink() and not any(os.path.lexists(copy / name) for name in ("rubric.toml", "plugin.py")):
+        tree = Tree(folder)
+        if not tree.has_link("grader") and not any(
+            tree.exists(f"grader/{name}") for name in ("rubric.toml", "plugin.py")
+        ):
             continue  # no copy of ours
         if folder.resolve() == root.resolve():
             return []  # it is the copy that is running
@@ -97,10 +99,11 @@ def listed(paths: list[str]) -> str:
 def differences(folder: Path, hashes: Mapping[str, str]) -> dict[str, list[str]]:
     """{"changed": paths, "added": ..., "missing": ..., "a link instead of a file": ...} against {path: hash}."""
     places = {prefix.rstrip("/") for prefix in GUARDED if any(path.startswith(prefix) for path in hashes)}
-    files, links = walk(folder, sorted(places))
+    tree = Tree(folder)
+    files, links = walk(tree, sorted(places))
     changed = []
     for path in sorted(files & set(hashes)):
-        content, problem = read_regular(folder / path, LARGEST)
+        content, problem = tree.read(path, LARGEST)
         if (problem and problem != "file-empty") or digest(content) != hashes[path]:
             changed.append(path)
     under_link = tuple(f"{link}/" for link in links)
@@ -113,21 +116,20 @@ def differences(folder: Path, hashes: Mapping[str, str]) -> dict[str, list[str]]
     }
 
 
-def walk(folder: Path, places: list[str]) -> tuple[set[str], list[str]]:
+def walk(tree: Tree, places: list[str]) -> tuple[set[str], list[str]]:
     """(files, links) at or below the named places, as paths with forward slashes. No link is followed."""
     files: set[str] = set()
-    links: list[str] = []
-    waiting = [folder / place for place in places if os.path.lexists(folder / place)]
+    links: set[str] = set()
+    waiting = [place for place in places if tree.exists(place) or tree.has_link(place)]
     while waiting and len(files) < MOST_FILES:
         path = waiting.pop()
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            links.append(name)
-        elif path.is_dir():
-            waiting += [inner for inner in path.iterdir() if inner.name != "__pycache__"]
-        elif path.suffix != ".pyc":
-            files.add(name)
-    return files, links
+        if tree.has_link(path):
+            links.add(path)
+        elif tree.is_folder(path):
+            waiting += [f"{path}/{name}" for name in tree.names(path) if name != "__pycache__"]
+        elif not path.endswith(".pyc"):
+            files.add(path)
+    return files, sorted(links)
 
 
 @cache

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from grader.engine.contract import Contract
 from grader.engine.submission import manifest, read_notebook
-from grader.engine.submission.safe_files import read_regular
+from grader.engine.submission.safe_files import Tree, read_regular
 
 NOTEBOOK_BYTES = 20_000_000
 STUB = re.compile(rb'raise NotImplementedError\("TODO (\d+)')
@@ -72,51 +71,52 @@ def read(path: Path, contract: Contract, limit: int, name: str | None = None) ->
         raise NoSubmission(f"There is no folder {path}.")
     if not path.is_dir():
         raise NoSubmission(f"{path} is neither a folder with {contract.listed_files} nor a notebook.")
-    notes = []
-    folder = path
-    inner = path / contract.work
-    if not any((path / file).exists() for file in contract.files) and any(
-        (inner / file).exists() for file in contract.files
-    ):
-        folder = inner
-        notes.append(f"The files were taken from the folder {contract.work}/ in it.")
-    names = ", ".join(contract.files)
-    files_begun = begun(contract, b"".join(read_regular(folder / file, NOTEBOOK_BYTES)[0] for file in contract.files))
-    answered = answered_notebook(folder, contract)
+    tree, notes = Tree(path), []
+    names, inner = ", ".join(contract.files), ""
+    if not any(tree.exists(file) for file in contract.files):
+        if any(tree.exists(f"{contract.work}/{file}") for file in contract.files):
+            inner = f"{contract.work}/"
+            notes.append(f"The files were taken from the folder {inner} in it.")
+        elif tree.has_link(contract.work):
+            inner = f"{contract.work}/"
+            notes.append(f"{inner} is a link to another place. Links are not followed: hand in the files themselves.")
+    files_begun = begun(contract, b"".join(tree.read(inner + file, NOTEBOOK_BYTES)[0] for file in contract.files))
+    answered = answered_notebook(tree, inner, contract)
     if answered is not None and not files_begun:
         try:
-            return from_notebook(answered, contract, limit, name or path.resolve().name)
+            return from_notebook(path, contract, limit, name or path.resolve().name, answered)
         except NoSubmission as error:
             notes.append(str(error))
     elif answered is not None:
         notes.append(
-            f"{answered.name} has answers too, but the files {names} have some and were graded; "
-            f"--submission={path / answered.relative_to(path)} grades the notebook."
+            f"{PurePosixPath(answered).name} has answers too, but the files {names} have some and were graded; "
+            f"--submission={path / answered} grades the notebook."
         )
     files, problems = {}, {}
     for file in contract.files:
-        content, problem = read_regular(folder / file, limit)
+        content, problem = tree.read(inner + file, limit)
         if problem:
             problems[file] = problem
         else:
             files[file] = content
-    places = {folder, path}
     odd = (*IGNORED, *contract.steering)
-    ignored = sorted(n for n in odd if any(os.path.lexists(place / n) for place in places))
+    ignored = sorted(n for n in odd if tree.exists(n) or tree.exists(inner + n))
     if ignored:
         notes.append(f"Not used: {', '.join(ignored)} (only {names} are graded).")
     notes += manifest.notes(path, contract.root)
     return Submission(name or path.resolve().name, path, contract, files, problems, tuple(notes))
 
 
-def answered_notebook(folder: Path, contract: Contract) -> Path | None:
-    """The assignment's notebook in a folder, if somebody has begun to solve it."""
-    for path in sorted(folder.glob("*.ipynb")):
-        content, problem = read_regular(path, NOTEBOOK_BYTES)
+def answered_notebook(tree: Tree, folder: str, contract: Contract) -> str | None:
+    """The assignment's notebook in a folder, if somebody has begun to solve it; its path in the tree."""
+    for name in tree.names(folder or "."):
+        if not name.endswith(".ipynb"):
+            continue
+        content, problem = tree.read(folder + name, NOTEBOOK_BYTES)
         # in the notebook's JSON the quotes are escaped; without a tagged cell it is a notebook of the student's own
         tagged = any(f'"{file}"'.encode() in content for file in contract.files)
         if not problem and tagged and begun(contract, content.replace(b'\\"', b'"')):
-            return path
+            return folder + name
     return None
 
 
@@ -125,15 +125,19 @@ def begun(contract: Contract, content: bytes) -> bool:
     return bool(content) and len(set(STUB.findall(content))) < len(contract.todos)
 
 
-def from_notebook(path: Path, contract: Contract, limit: int, name: str | None = None) -> Submission:
-    """The cells tagged with the name of a file, in order, each kind one file."""
-    content, problem = read_regular(path, NOTEBOOK_BYTES)
+def from_notebook(path: Path, contract: Contract, limit: int, name: str | None = None, inside: str = "") -> Submission:
+    """The cells tagged with the name of a file, in order, each kind one file.
+
+    path: the notebook; or a folder, and `inside` the notebook's path in it.
+    """
+    content, problem = Tree(path).read(inside, NOTEBOOK_BYTES) if inside else read_regular(path, NOTEBOOK_BYTES)
+    path = path / inside
     if problem == "file-missing":
         raise NoSubmission(f"There is no notebook {path}.")
     if problem:
         raise NoSubmission(f"{path} cannot be read as a notebook ({problem}).")
     try:
-        texts = read_notebook.files_in(content, tuple(contract.files))
+        texts = read_notebook.read_apart(content, tuple(contract.files))
     except read_notebook.NotANotebook as error:
         raise NoSubmission(
             f"{path} is not a readable notebook ({error}); save it again from Jupyter or Colab."

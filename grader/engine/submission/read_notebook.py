@@ -9,17 +9,27 @@ from __future__ import annotations
 import ast
 import builtins
 import itertools
+import json
+import subprocess
 import symtable
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+from grader.engine.worker.processes import bootstrap
+from grader.engine.worker.walls.limits import Caps, limit_self
 
 DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
 CELLS = 2000
 CELL_CHARACTERS, ALL_CHARACTERS = 100_000, 1_000_000  # of code that is looked into for what it defines
 
 
+READ_SECONDS, READ_MEMORY = 20, 1_000_000_000  # of computing, and bytes, to read one notebook
+ANSWER_BYTES = 20_000_000
+
+
 class NotANotebook(ValueError):
-    """These bytes are no notebook; the message says what reading it ended with."""
+    """These bytes are not a notebook; the message says what reading it ended with."""
 
 
 class Cell(NamedTuple):
@@ -28,6 +38,39 @@ class Cell(NamedTuple):
     source: str
     body: list[ast.stmt]
     tags: list[str]
+
+
+def read_apart(content: bytes, names: Sequence[str]) -> dict[str, str]:
+    """`files_in`, in a process of its own with limits: a notebook can be made to hurt whoever reads it.
+
+    Raises NotANotebook.
+    """
+    question = json.dumps(list(names)).encode("ascii") + b"\n" + content
+    command = bootstrap(f"from {__name__} import main; main()")
+    try:
+        done = subprocess.run(command, input=question, capture_output=True, timeout=4 * READ_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise NotANotebook("reading it takes too long") from error
+    if done.returncode != 0 or len(done.stdout) > ANSWER_BYTES:
+        raise NotANotebook("reading it takes too much time or memory")
+    answer = json.loads(done.stdout)
+    if "problem" in answer:
+        raise NotANotebook(answer["problem"])
+    files: dict[str, str] = answer["files"]
+    return files
+
+
+def main() -> None:
+    """In the limited process: names and a notebook on standard input, {"files"} or {"problem"} on standard output."""
+    limit_self(Caps(cpu_seconds=READ_SECONDS, memory_bytes=READ_MEMORY))
+    names, _, content = sys.stdin.buffer.read().partition(b"\n")
+    try:
+        answer: dict[str, object] = {"files": files_in(content, json.loads(names))}
+    except NotANotebook as error:
+        answer = {"problem": str(error)}
+    except (RecursionError, MemoryError) as error:
+        answer = {"problem": type(error).__name__}
+    sys.stdout.write(json.dumps(answer))  # ASCII: lone surrogates of a cell cross it too
 
 
 def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
@@ -53,14 +96,14 @@ def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
 
 
 def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
-    """(source without magics, tags) of every code cell. Raises NotANotebook when it is no notebook of version 4."""
+    """(source without magics, tags) of every code cell. Raises NotANotebook when it is not a notebook of version 4."""
     import nbformat
 
     try:
-        book = nbformat.reads(content.decode("utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+        book = nbformat.reads(content.decode("utf-8"), as_version=4)
         cells = [c for c in book.cells if c.cell_type == "code"]
         found = [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
-    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
+    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is not a notebook
         raise NotANotebook(type(error).__name__) from error
     total = itertools.accumulate(len(source) for source, _ in found)
     within = [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
@@ -114,15 +157,25 @@ def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
 def lendable(cell: Cell, own: set[str]) -> Iterator[tuple[str, str]]:
     """(name, statement) for the definitions of an untagged cell that exercise cells may use.
 
-    Not the values made with the exercises themselves (`model = DigitClassifier()`): computing them is a run of the
+    Not the values made with the exercises themselves (`made = TheirClass()`): computing them is a run of the
     notebook, no part of a file.
     """
+    lines = [line.encode("utf-8") for line in cell.source.splitlines(keepends=True)]
     for node in cell.body:
         names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         value = isinstance(node, (ast.Assign, ast.AnnAssign))
         for name in defined([node]):
             if name not in own and not (value and names & own):
-                yield name, ast.get_source_segment(cell.source, node) or ""
+                yield name, segment(lines, node)
+
+
+def segment(lines: list[bytes], node: ast.stmt) -> str:
+    """The text of a top-level statement. ast.get_source_segment splits the whole cell for each: quadratic."""
+    first, last, end = node.lineno - 1, (node.end_lineno or node.lineno) - 1, node.end_col_offset
+    if first == last:
+        return lines[first][node.col_offset : end].decode("utf-8")
+    whole = [lines[first][node.col_offset :], *lines[first + 1 : last], lines[last][:end]]
+    return b"".join(whole).decode("utf-8")
 
 
 def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[str]:
@@ -132,17 +185,24 @@ def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[st
     """
     known = {alias for line in imports for alias in bound_by(line)} | set(dir(builtins))
     found: list[str] = []
-
-    def take(source: str) -> None:
-        for name in sorted(missing_in(source) - known):
-            known.add(name)
-            if name in lent:
-                take(lent[name])
-                found.append(lent[name])
-            elif name == "display":
-                found.append(DISPLAY)
-
-    take(text)
+    # Each entry: a statement to put down (None for the text itself), and the names it still waits for. A chain of
+    # definitions may be longer than Python's stack is deep, so this does not call itself.
+    waiting: list[tuple[str | None, list[str]]] = [(None, sorted(missing_in(text), reverse=True))]
+    while waiting:
+        statement, needs = waiting[-1]
+        if not needs:
+            waiting.pop()
+            if statement is not None:
+                found.append(statement)
+            continue
+        name = needs.pop()
+        if name in known:
+            continue
+        known.add(name)
+        if name in lent:
+            waiting.append((lent[name], sorted(missing_in(lent[name]), reverse=True)))
+        elif name == "display":
+            found.append(DISPLAY)
     return found
 
 

@@ -1,10 +1,11 @@
 """What crosses the line between the trusted side and student code: frames of small flat JSON and .npy blocks.
 
 A frame is  b"GRD1" | length of the JSON, uint32 | length of the body, uint32 | JSON | body.
-The JSON has exactly the keys "kind", "values", "arrays" and "raised"; "arrays" lists [name, number of bytes]
-and the body holds these .npy blocks one after the other. Everything is checked before anything is allocated
-for it: sizes, names, types, and that the shape and dtype a block claims are exactly its payload. Nothing is
-ever unpickled and no name from a frame is looked up anywhere.
+The JSON has exactly the keys "kind", "values", "arrays" and "raised"; "arrays" lists [path, number of bytes]
+and the body holds these .npy blocks one after the other. Values are nested on both sides and flat in between,
+with paths for names (nested.py). Everything is checked before anything is allocated for it: sizes, paths,
+types, and that the shape and dtype a block claims are exactly its payload. Nothing is ever unpickled and no
+name from a frame is looked up anywhere.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import ast
 import io
 import json
 import math
-import re
 import struct
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from grader.engine.worker.nested import COUNT_LIMIT, BadPath, flatten, is_plain, nest
 from grader.engine.worker.raised import Raised
 
 MAGIC = b"GRD1"
@@ -29,10 +30,9 @@ BODY_LIMIT = 64 << 20
 STRING_LIMIT = 20_000
 LIST_LIMIT = 20_000
 DTYPES = ("<f4", "<f8", "<i8", "|u1", "|b1")
-NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
-NPY_HEADER = re.compile(rb"\x93NUMPY\x01\x00")
+NPY_START = b"\x93NUMPY\x01\x00"
 
-Value = Any  # None | bool | int | float | str | list of these | np.ndarray | Raised
+Value = Any  # None | bool | int | float | str | list of these | np.ndarray | Raised | dict or list of Values
 
 
 class BadFrame(ValueError):
@@ -50,15 +50,19 @@ def encode(kind: str, values: dict[str, Value]) -> bytes:
     plain: dict[str, Any] = {}
     raised: dict[str, Any] = {}
     arrays: list[tuple[str, bytes]] = []
-    for name, value in values.items():
+    try:
+        flat = flatten(values)
+    except BadPath as error:
+        raise TypeError(f"an answer does not cross the channel: {error}") from error
+    for path, value in flat.items():
         if isinstance(value, np.ndarray):
-            arrays.append((name, _npy(value)))
+            arrays.append((path, write_npy(value)))
         elif isinstance(value, Raised):
-            raised[name] = {"type": value.type, "message": value.message, "frames": value.frames}
-        elif isinstance(value, np.generic):
-            plain[name] = value.item()
+            raised[path] = {"type": value.type, "message": value.message, "frames": value.frames}
+        elif isinstance(value, (list, tuple)):
+            plain[path] = [_python(item) for item in value]
         else:
-            plain[name] = value
+            plain[path] = _python(value)
     header = {"kind": kind, "values": plain, "arrays": [[n, len(b)] for n, b in arrays], "raised": raised}
     text = json.dumps(header).encode("ascii")
     body = b"".join(block for _, block in arrays)
@@ -67,7 +71,12 @@ def encode(kind: str, values: dict[str, Value]) -> bytes:
     return PREFIX.pack(MAGIC, len(text), len(body)) + text + body
 
 
-def _npy(array: np.ndarray) -> bytes:
+def _python(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def write_npy(array: np.ndarray) -> bytes:
+    """A version 1.0 .npy block. Raises TypeError for a type that does not cross."""
     array = np.ascontiguousarray(array)
     if array.dtype.str not in DTYPES:
         raise TypeError(f"arrays of {array.dtype} do not cross the channel")
@@ -81,11 +90,6 @@ class Decoder:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-
-    @property
-    def waiting(self) -> bool:
-        """True in the middle of a frame."""
-        return bool(self._bytes)
 
     def feed(self, data: bytes) -> list[Frame]:
         self._bytes += data
@@ -117,24 +121,24 @@ def decode(text: bytes, body: bytes) -> Frame:
     kind, plain, arrays, raised = header["kind"], header["values"], header["arrays"], header["raised"]
     if type(kind) is not str or type(plain) is not dict or type(raised) is not dict or type(arrays) is not list:
         raise BadFrame("the answer's header has other types than it should")
-    if len(plain) + len(arrays) + len(raised) > 2000:
+    if len(plain) + len(arrays) + len(raised) > COUNT_LIMIT:
         raise BadFrame("the answer has too many values")
-    values: dict[str, Value] = {}
-    for name, value in plain.items():
-        values[_name(name)] = _plain(value)
-    for name, value in raised.items():
-        values[_name(name)] = _raised(value)
+    values: list[tuple[str, Value]] = [(path, _plain(value)) for path, value in plain.items()]
+    values += [(path, _raised(value)) for path, value in raised.items()]
     position = 0
     for entry in arrays:
         if type(entry) is not list or len(entry) != 2 or type(entry[1]) is not int or entry[1] < 0:
             raise BadFrame("the answer's list of arrays is malformed")
         if position + entry[1] > len(body):
             raise BadFrame("an array is longer than the answer")
-        values[_name(entry[0])] = read_npy(body[position : position + entry[1]])
+        values.append((entry[0], read_npy(body[position : position + entry[1]])))
         position += entry[1]
     if position != len(body):
         raise BadFrame("the answer has bytes that belong to no array")
-    return Frame(kind, values)
+    try:
+        return Frame(kind, nest(values))
+    except BadPath as error:
+        raise BadFrame(f"the answer is not put together as it should be: {error}") from error
 
 
 def read_npy(block: bytes) -> np.ndarray:
@@ -142,7 +146,7 @@ def read_npy(block: bytes) -> np.ndarray:
 
     The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     """
-    if not NPY_HEADER.match(block) or len(block) < 10:
+    if not block.startswith(NPY_START) or len(block) < 10:
         raise BadFrame("an array does not begin like a .npy block")
     header_length = int.from_bytes(block[8:10], "little")
     if header_length > 1000 or len(block) < 10 + header_length:
@@ -162,22 +166,20 @@ def read_npy(block: bytes) -> np.ndarray:
     return np.frombuffer(payload, dtype=described).reshape(shape)
 
 
-def _name(name: Any) -> str:
-    if type(name) is not str or not NAME.fullmatch(name):
-        raise BadFrame("a value has an odd name")
-    return name
-
-
-def _plain(value: Any, inside: bool = False) -> Value:
-    if value is None or type(value) in (bool, float):
+def _plain(value: Any) -> Value:
+    if type(value) is list and len(value) <= LIST_LIMIT and all(map(_is_small, value)):
         return value
-    if type(value) is int and -(1 << 63) <= value < 1 << 63:
+    if _is_small(value) or type(value) is dict and not value:
         return value
-    if type(value) is str and len(value) <= STRING_LIMIT:
-        return value
-    if type(value) is list and not inside and len(value) <= LIST_LIMIT:
-        return [_plain(item, inside=True) for item in value]
     raise BadFrame("a value is of a kind that was not asked for")
+
+
+def _is_small(value: Any) -> bool:
+    if type(value) is int:
+        return -(1 << 63) <= value < 1 << 63
+    if type(value) is str:
+        return len(value) <= STRING_LIMIT
+    return is_plain(value)
 
 
 def _raised(value: Any) -> Raised:

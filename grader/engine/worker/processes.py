@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from grader.engine.worker import keeper
+
+KEEPER_SECONDS = 8.0  # for a keeper to kill what is below it; see keeper.END_SECONDS
 
 
 class ServerFailed(RuntimeError):
@@ -14,9 +21,48 @@ class ServerFailed(RuntimeError):
 
 
 def bootstrap(call: str) -> list[str]:
-    """The command of a worker: isolated from PYTHON* variables and the current folder; our own folder comes last."""
+    """The command of a worker: isolated from PYTHON* variables and the current folder.
+
+    `grader` is this copy, whichever is installed. After that its folder comes last on the path: nothing else that lies
+    there may stand in for a library.
+    """
     root = str(Path(__file__).resolve().parents[3])
-    return [sys.executable, "-I", "-X", "utf8", "-c", f"import sys; sys.path.append({root!r}); {call}"]
+    ours = f"import sys; sys.path.insert(0, {root!r}); import grader; sys.path.append(sys.path.pop(0))"
+    return [sys.executable, "-I", "-X", "utf8", "-c", f"{ours}; {call}"]
+
+
+class Worker:
+    """A worker process, below a keeper where the system has what one needs: then nothing survives the judge."""
+
+    def __init__(self, call: str, apart: bool, pass_fds: tuple[int, ...] = (), **options: Any):
+        """call: Python that runs the worker. apart: in a process namespace of its own, where that can be had.
+
+        options: of subprocess.Popen.
+        """
+        self.lifeline: int | None = None
+        if keeper.available():
+            theirs, self.lifeline = os.pipe()
+            call = f"from {keeper.__name__} import guard; guard({theirs}, {apart}); {call}"
+            pass_fds = (*pass_fds, theirs)
+        if pass_fds:
+            options["pass_fds"] = pass_fds
+        self.process = subprocess.Popen(bootstrap(call), **options)
+        self.pid = self.process.pid
+        if self.lifeline is not None:
+            os.close(theirs)
+
+    def end(self) -> None:
+        """End it and everything below it, and wait until that is done."""
+        if self.lifeline is not None:
+            os.close(self.lifeline)  # the keeper sees it and kills, which no crowd below it can prevent
+            self.lifeline = None
+            try:
+                self.process.wait(KEEPER_SECONDS)
+                return
+            except subprocess.TimeoutExpired:
+                pass  # stopped, perhaps: then it is killed like anything else
+        kill_family(self.pid)
+        self.process.wait()
 
 
 def remove_tree(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Inside the process that runs student code: import the submission, run one probe, answer.
 
 Everything here shares its process with student code, so none of it is trusted: it holds no secret, and what
-it sends is checked on the other side. Frames sent, in order: "started", "importing" (once a file), "imported",
+it sends is checked on the other side. Frames sent, in order: "started", "importing" (once per file), "imported",
 any number of "progress", perhaps "trace", and one of "answer", "raised", "untouched", "missing-name", "missing-file",
 "memory", "failed".
 """
@@ -22,12 +22,12 @@ from typing import Any
 
 from grader.engine.worker.beside_student.describe import TRACES, describe
 from grader.engine.worker.beside_student.importer import NotThere, StudentFiles
-from grader.engine.worker.beside_student.probing import MissingName, untouched
+from grader.engine.worker.beside_student.probing import MissingName, is_ours, untouched
 from grader.engine.worker.channel import Frame, encode
 from grader.engine.worker.walls.limits import PRIVATE
 
 Send = Callable[[bytes], None]
-NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # as torch and the system say it
+NO_MEMORY = re.compile(r"can't allocate memory|std::bad_alloc|Cannot allocate memory")  # in libraries' words too
 
 
 class Student:
@@ -38,9 +38,9 @@ class Student:
         self.__dict__.update(modules)
 
     def function(self, module: str, name: str) -> Any:
-        """The student's `name` in `module`. Raises MissingName."""
+        """The student's `name` in `module`. Raises MissingName, also where it is a part of the grader's own."""
         found = vars(self._modules[module])
-        if name not in found:
+        if name not in found or is_ours(found[name]):
             own = [n for n, v in found.items() if getattr(v, "__module__", "") == module and not n.startswith("__")]
             raise MissingName(module, name, own)
         return found[name]
@@ -49,11 +49,14 @@ class Student:
         self._send(encode("progress", numbers))
 
 
-def run(request: Frame, send: Send, runtime: Any, measures: list[str] | None = None) -> StudentFiles | None:
+def run(
+    request: Frame, send: Send, runtime: Any, measures: list[str] | None = None, folder: Path | None = None
+) -> StudentFiles | None:
     """Answer one request. Returns the importer, so that a long-lived worker can unload the modules.
 
     runtime: the week's module that seeds what its libraries draw.
     measures: what confines this process, as its caller has just tried.
+    folder: where the files are imported from, in place of a copy of the staged ones.
     """
     values = request.values
     files = None
@@ -63,7 +66,7 @@ def run(request: Frame, send: Send, runtime: Any, measures: list[str] | None = N
         runtime.seed(values["seed"])
         send(encode("started", {"measures": measures or []}))
         files = StudentFiles(
-            private_copy(Path(values["stage"])),
+            folder or private_copy(Path(values["stage"])),
             probe.modules,
             values["stand_ins"],
             values["given"],
@@ -108,7 +111,7 @@ def settle_home(home: str) -> None:
 
 
 def writable(value: Any) -> Any:
-    """Arrays of a frame are read-only views, which torch.from_numpy warns about; a copy is not."""
+    """Arrays of a frame are read-only views, which some libraries warn about; a copy is not."""
     return value.copy() if hasattr(value, "flags") else value
 
 

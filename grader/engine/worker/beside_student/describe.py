@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from grader.engine.worker.raised import Raised
@@ -20,8 +21,14 @@ TRACES: list[str] = []  # what describe() has kept since the last request began
 TRACES_LIMIT = 5
 
 
+# called with each exception while it still has all its frames; only in_process.py, where a person debugs, adds to it
+WATCHERS: list[Callable[[BaseException], None]] = []
+
+
 def describe(error: BaseException) -> Raised:
     """Keep the frames that lie in submitted files; library and grader frames help no beginner."""
+    for watcher in WATCHERS:
+        watcher(error)
     frames, ours = [], True  # ours: the last frame that is the student's or the grader's is the grader's
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_globals.get("__submitted__")  # set by the importer of student files

@@ -91,5 +91,18 @@ def fingerprint(runtime: Any) -> dict[str, Any]:
         "finders": tuple(map(id, sys.meta_path)),
         "streams": (id(sys.stdout), id(sys.stderr)),
         "threads alive": threading.active_count(),
-        "processes": tuple(p.pid for p in psutil.Process().children()),
+        "processes": own_children(),
     }
+
+
+def own_children() -> tuple[int, ...]:
+    """The processes that student code left behind, as the system numbers them.
+
+    In a namespace of its own this process does not know its own number; /proc may be that of the namespace above.
+    """
+    try:
+        own = os.readlink("/proc/self")
+        with open(f"/proc/{own}/task/{own}/children", encoding="ascii") as file:
+            return tuple(map(int, file.read().split()))
+    except OSError:
+        return tuple(p.pid for p in psutil.Process().children())

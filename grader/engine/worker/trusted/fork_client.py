@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.engine.worker.channel import encode
-from grader.engine.worker.processes import ServerFailed, bootstrap, kill_family, remove_tree
+from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
@@ -89,12 +89,13 @@ class ForkServer:
             "from grader.engine.worker.surroundings import Surroundings; "
             f"main({theirs_light.fileno()}, {theirs_full.fileno()}, {surroundings!r}, {wanted!r})"
         )
-        self.process = subprocess.Popen(
-            bootstrap(call),
+        self.worker = Worker(
+            call,
+            False,  # each child gets a namespace of its own
+            (theirs_light.fileno(), theirs_full.fileno()),
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            pass_fds=(theirs_light.fileno(), theirs_full.fileno()),
             env=clean_environment(home),
             cwd=home,
             start_new_session=True,  # Ctrl-C in the terminal is for us; we end the worker
@@ -171,11 +172,12 @@ class ForkServer:
         ours.close()
         if kind == "ended":
             kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
-        if kind == "refused" or (kind == "died" and job.clock is None):  # before student code began: not its fault
+        unbegun = kind == "refused" or (kind == "died" and job.clock is None)  # student code had not begun to run
+        if unbegun and not line.dead:  # once the server is gone, so is the folder
             why = str(job.final.values) if job.final is not None else job.prints.text()
             with (self.home / "attempts.log").open("a", encoding="utf-8") as log:
                 log.write(f"{number}: {kind} {status} {why}\n")
-            if attempts > 1 and not line.dead:
+            if attempts > 1:
                 job.again()
                 self.run(job, line, f"{number}+", attempts - 1)
                 return
@@ -211,8 +213,7 @@ class ForkServer:
         """End the server and everything below it."""
         for line in (self.light, self.full):
             line.control.close()
-        kill_family(self.process.pid)
-        self.process.wait()
+        self.worker.end()
         self.log.close()
         self.remove(self.home)
 

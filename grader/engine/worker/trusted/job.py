@@ -15,7 +15,7 @@ from grader.engine.worker.trusted import family
 ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
 GRACE = 2.0  # seconds for a child to end after its answer, and for prints to arrive after its end
-START_SECONDS = 300.0  # for a worker to import torch on a slow, cold machine
+START_SECONDS = 300.0  # for a worker to import its libraries on a slow, cold machine
 LOOK_SECONDS = 1.0  # between two looks at what a whole job takes and does
 PATIENCE_AT_IMPORT = 3  # how many times longer nothing may happen while a file is imported
 KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
@@ -37,7 +37,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    """What a worker is asked to do. `needs` is "light" (torch) or "full" (torchvision and an optimizer too)."""
+    """What a worker is asked to do. `needs`: "light" or "full", as the week's runtime warms workers up."""
 
     probe: str  # "package.module:function"
     needs: str

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from grader.engine.worker.channel import BadFrame, Decoder, encode
-from grader.engine.worker.processes import ServerFailed, bootstrap, kill_family, remove_tree
+from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
 from grader.engine.worker.walls.limits import clean_environment
@@ -30,11 +30,10 @@ class Interpreter:
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C in the terminal is for us
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        self.process = subprocess.Popen(
-            bootstrap(
-                "from grader.engine.worker.beside_student.spawn_main import main; "
-                f"from grader.engine.worker.surroundings import Surroundings; main({what!r}, {surroundings!r})"
-            ),
+        self.worker = Worker(
+            "from grader.engine.worker.beside_student.spawn_main import main; "
+            f"from grader.engine.worker.surroundings import Surroundings; main({what!r}, {surroundings!r})",
+            True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -43,6 +42,7 @@ class Interpreter:
             bufsize=0,
             **group,
         )
+        self.process = self.worker.process
         for target, pipe in ((self.read_frames, self.process.stdout), (self.read_prints, self.process.stderr)):
             threading.Thread(target=target, args=(pipe,), daemon=True).start()
 
@@ -74,12 +74,11 @@ class Interpreter:
                 job.prints.add(data)
 
     def kill(self) -> None:
-        kill_family(self.process.pid)
-        self.process.wait()
+        self.worker.end()
 
 
 class SpawnServer:
-    """A small pool of interpreters. The long job holds one while the checks use another.
+    """A small pool of interpreters. The job that takes long holds one while the checks use another.
 
     At the end `remove` removes `home`.
     """

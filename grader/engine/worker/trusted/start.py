@@ -40,7 +40,7 @@ def start(
     isolation: "confined" to have that tier or raise NotConfined, "practice" for resource limits only, None for what
     the system offers.
     """
-    prctl(PR_SET_DUMPABLE, 0)  # the judging process holds the labels: no other process of this user looks into it
+    prctl(PR_SET_DUMPABLE, 0)  # this process holds what checks compare with: no other of this user looks into it
     if kind is None:
         kind = "fork" if sys.platform.startswith("linux") else "spawn"
     if kind == "fork":
@@ -54,5 +54,5 @@ def start(
     if isolation == "confined" and server.isolation != "confined":
         lacking = ", ".join(missing(server.measures())) if kind == "fork" else "it needs --worker=fork"
         server.close()
-        raise NotConfined(f"The isolation tier confined cannot be had here ({lacking}).")
+        raise NotConfined(f"The isolation tier confined is not available here ({lacking}).")
     return server

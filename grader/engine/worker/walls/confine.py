@@ -32,6 +32,7 @@ from grader.engine.worker.walls.limits import (
 from grader.engine.worker.walls.seccomp import load_filter
 
 FIRST_UID = 1_900_000_000  # beyond what systemd hands out (systemd.io/UIDS-GIDS); the process id makes it unique
+RUN_FOLDER = "grader-run-"  # how the names of a run's own folders begin
 DEVICES = ("/dev/zero", "/dev/urandom", "/dev/random")
 SYSTEM = (
     "/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types",
@@ -44,7 +45,7 @@ OWN_PROC = ("cpuinfo", "meminfo", "stat", "filesystems", "sys/vm", "sys/kernel/o
 class Policy:
     """What a child may have.
 
-    tier: "confined" (everything or nothing), "best" (whatever can be had) or "practice" (limits only)
+    tier: "confined" (everything or nothing), "best" (whatever is available) or "practice" (limits only)
     reads: files and folders of this run that it may read; home: the one it may write in
     code, hidden: as in Surroundings
     """
@@ -91,7 +92,8 @@ def confine(policy: Policy, host_pid: int, parent: int, filter_code: bytes = b""
     own_proc = own_files and os.getpid() == 1 and worked(lambda: namespaces.mount("proc", "/proc", "proc", 2 | 4 | 8))
     if own_files:
         done.append("private temporary files")
-    if uid != os.geteuid() and worked(lambda: become(uid, home, own_files)):
+    reachable = own_files or can_reach([*reads, home])
+    if uid != os.geteuid() and reachable and worked(lambda: become(uid, home, own_files)):
         done.append("own user")
     os.chdir(home)
     worked(namespaces.drop_capabilities)
@@ -120,12 +122,21 @@ def worked(step: Callable[[], object]) -> bool:
     return True
 
 
+def can_reach(paths: list[str]) -> bool:
+    """Whether another user gets to all of these, once the run's own folder lets them pass.
+
+    An interpreter in a folder of root's alone (a version manager in /root) could import nothing as another user.
+    """
+    closed = (namespaces.first_closed(path) for path in paths)
+    return all(folder is None or Path(folder).name.startswith(RUN_FOLDER) for folder in closed)
+
+
 def become(uid: int, home: str, own_files: bool) -> None:
     """Another user, for good, with no group in common with anybody."""
     if not own_files:  # the real folder then, below one that only root may pass
         os.chown(home, uid, uid)
         for folder in Path(home).parents:
-            if folder.name.startswith("grader-run-"):
+            if folder.name.startswith(RUN_FOLDER):
                 folder.chmod(0o711)
     os.setgroups([])
     os.setresgid(uid, uid, uid)

@@ -33,12 +33,12 @@ class Caps:
     cpu_seconds: int = 95
     memory_bytes: int = 2_000_000_000
     file_bytes: int = 64 << 20
-    open_files: int = 512
+    open_files: int = 128  # each can hold memory that belongs to no process: a filled pipe, a socket, a shared file
     processes: int = 64
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread a process."""
+    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread per process."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in KEPT}
     private = {name: str(home) for name in PRIVATE}
     settings = {
@@ -83,7 +83,7 @@ def limit_self(caps: Caps, processes: bool = False) -> list[str]:
     done = []
     wanted = {
         "cpu": ("RLIMIT_CPU", caps.cpu_seconds),
-        "memory": ("RLIMIT_DATA", caps.memory_bytes),  # not RLIMIT_AS: torch maps several GB it never touches
+        "memory": ("RLIMIT_DATA", caps.memory_bytes),  # not RLIMIT_AS: large libraries map several GB they never touch
         "file size": ("RLIMIT_FSIZE", caps.file_bytes),
         "open files": ("RLIMIT_NOFILE", caps.open_files),
         "core": ("RLIMIT_CORE", 0),

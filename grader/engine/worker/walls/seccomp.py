@@ -1,7 +1,7 @@
 """A second wall behind the others: system calls no assignment needs are refused (seccomp, by libseccomp).
 
-Made once in the server with `pyseccomp`, where that is installed (`pip install grader[confined]`); each child
-only loads the finished program.
+Made once in the server with `pyseccomp`, where that is installed (`pip install -e ".[confined]"` in the repository's
+folder); each child only loads the finished program.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ REFUSED = (
     "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "mount",
     "umount2", "pivot_root", "chroot", "setns", "unshare", "move_mount", "open_tree", "fsopen", "fsmount",
     "mount_setattr", "init_module", "finit_module", "kexec_load", "reboot", "swapon", "acct", "syslog", "quotactl",
-    "name_to_handle_at", "open_by_handle_at", "settimeofday", "clock_settime", "fanotify_init", "vhangup",
+    "memfd_create", "memfd_secret", "io_setup", "name_to_handle_at", "open_by_handle_at", "settimeofday",
+    "clock_settime", "fanotify_init", "vhangup",
 )  # fmt: skip
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: see clone(2)
+NAMESPACES = (1 << 17, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30)
 LOCAL_SOCKETS = socket.AF_UNIX if hasattr(socket, "AF_UNIX") else 1
 
 
@@ -44,7 +47,11 @@ def make_filter() -> bytes:
             program.add_rule(refuse, name)
         except (OSError, ValueError, RuntimeError):  # unknown to this libseccomp or this architecture
             pass
-    # every kind of socket but the local one, which DataLoader's workers use
+    for flag in NAMESPACES:
+        program.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
+    # its flags stand in memory, where a filter cannot look; without it the C library takes clone
+    program.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    # every kind of socket but the local one, which libraries' worker processes use
     program.add_rule(refuse, "socket", pyseccomp.Arg(0, pyseccomp.NE, LOCAL_SOCKETS))
     with tempfile.TemporaryFile() as file:
         program.export_bpf(file)

@@ -1,0 +1,54 @@
+"""What two score matrices (images, scores per image) have in common, and what one looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SMALLEST = 1e-37  # float32 has no exact numbers much nearer to 0
+NOISE = 1e-4  # float32 arithmetic in another order differs by less than this, relative to the largest score
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(a.shape == b.shape and np.abs(a - b).max() <= NOISE * (1e-3 + np.abs(b).max()))
+
+
+def repeats(a: np.ndarray, b: np.ndarray) -> bool:
+    """The very same call twice: only the last bit may differ, and nan is nan."""
+    return bool(np.allclose(a, b, rtol=0, atol=2e-6 * (1e-3 + np.abs(b).max()), equal_nan=True))
+
+
+def moved_rows(scores: np.ndarray, before: np.ndarray) -> set[int]:
+    """The rows that are not what they were."""
+    limit = NOISE * (1e-3 + np.abs(before).max())
+    return {int(i) for i in np.flatnonzero(np.abs(scores - before).max(axis=1) > limit)}
+
+
+def sums_to_one(scores: np.ndarray, axis: int) -> bool:
+    return bool(scores.min() >= 0 and np.abs(scores.sum(axis=axis) - 1).max() < 1e-3)
+
+
+def before_output_function(scores: np.ndarray) -> np.ndarray | None:
+    """Undo a softmax or sigmoid at the end: it must not pass for the missing bend between the layers.
+
+    None where it cannot be undone, because float32 has rounded some of what it gave to 0 or 1.
+    """
+    if scores.min() < 0 or scores.max() > 1 or np.ptp(scores) == 0:
+        return scores
+    if sums_to_one(scores, axis=1):
+        return np.asarray(np.log(scores)) if scores.min() > SMALLEST else None
+    if sums_to_one(scores, axis=0):
+        return scores
+    if scores.min() <= SMALLEST or scores.max() >= 1 - 1e-4:
+        return None
+    return np.asarray(np.log(scores) - np.log1p(-scores))
+
+
+def bend_of(scores: np.ndarray) -> tuple[float, float]:
+    """How far the scores half-way lie from the mean of the ends, and how far the ends lie apart.
+
+    Differences of scores, because log_softmax shifts all scores of an image by the same amount.
+    """
+    if scores.shape[1] > 1:
+        scores = scores - scores.mean(axis=1, keepdims=True)
+    first, second, middle = scores[:21], scores[21:42], scores[42:63]
+    return float(np.abs(first + second - 2 * middle).max()), float(np.abs(first - second).max())

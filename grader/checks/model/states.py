@@ -1,0 +1,79 @@
+"""The scores of a network in several states, from new to very large weights: raw numbers, or something else?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from grader.checks.model.scores import sums_to_one
+from grader.checks.model.unusable import BATCH, CLASSES, PIXELS, SCORES, network_of, random_images, ready
+from grader.engine.answer import Answer
+from grader.engine.check import fail
+from grader.engine.student import Student
+
+FACTORS = (3.0, 10.0, 30.0, 100.0)
+
+
+def observe_response(student: Student) -> Answer:
+    """The network's scores in several states, for images of both signs and for triples on straight lines.
+
+    On those lines no pixel changes its sign, so an activation on the pixels themselves bends nothing.
+    """
+    ready(student)
+    rng = student.rng("response")
+    # as many plus as minus: else a network of positive weights may see all pixels of one sign as one large number
+    signs = rng.permutation(np.repeat([-1, 1], PIXELS // 2)).reshape(1, 1, 28, 28).astype(np.float32)
+    ends = np.abs(random_images(rng, 42)) * signs
+    lines = np.concatenate([ends, (ends[:21] + ends[21:]) / 2, ends[:1]])
+    images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
+    answer = student.observe("model.response", images=images, labels=labels, lines=lines, factors=list(FACTORS))
+    return network_of(student, answer)
+
+
+def states(network: Answer, kind: str) -> Iterator[np.ndarray]:
+    """The scores of every state that came out finite, from the fresh network to the one with the largest weights."""
+    finite = False
+    for state in network.parts("states", range(1, 4 + len(FACTORS))):
+        scores = state.array(kind, SCORES)
+        if np.isfinite(scores).all():
+            finite = True
+            yield scores.astype(np.float64)
+    if not finite:
+        fail("scores-not-finite")
+
+
+def judge_raw(telling: list[np.ndarray]) -> None:
+    first, last = telling[0], telling[-1]
+    if all(sums_to_one(s, axis=1) for s in telling):
+        fail("scores-are-probabilities", row_sum=float(first[0].sum()))
+    if all(sums_to_one(s, axis=0) or sums_to_one(np.exp(np.minimum(s, 1)), axis=0) for s in telling):
+        fail("softmax-over-batch")
+    if all(np.abs(np.sqrt((s**2).sum(axis=1)) - 1).max() < 1e-3 for s in telling):
+        fail("scores-squashed", lowest=float(last.min()), highest=float(last.max()))
+    if all(sums_to_one(np.exp(np.minimum(s, 1)), axis=1) for s in telling):
+        judge_shifted(last)
+        return
+    low, high = last.min(), last.max()
+    if low == high or low < -1.5:  # raw scores go far below zero when weights are large
+        return
+    rows = np.ptp(last, axis=1)
+    last = last[rows > 1e-3 * rows.max()]  # where all hidden neurons are silent, all ten scores are alike
+    at_low, at_high = (float((np.abs(last - end) <= 1e-3 * (high - low)).mean()) for end in (low, high))
+    if at_low >= 0.2 and at_high >= 0.03:
+        fail("scores-squashed", lowest=float(low), highest=float(high))
+    if at_low >= 0.2:
+        fail("scores-cut-below", lowest=float(low), part=f"{at_low:.0%}")
+
+
+def judge_shifted(scores: np.ndarray) -> None:
+    """Log-probabilities: log_softmax has shifted each row, so count from the row's lowest score."""
+    above = scores - scores.min(axis=1, keepdims=True)
+    width = above.max(axis=1, keepdims=True)
+    above, width = above[width[:, 0] > 0], width[width[:, 0] > 0]
+    at_low = float((above <= 1e-3 * width).mean()) if len(above) else 0.0
+    if at_low < 0.2:  # one in ten is the lowest itself
+        return
+    if width.max() - width.min() <= 0.01 * width.max():
+        fail("scores-squashed", lowest=0.0, highest=float(width.max()))
+    fail("scores-cut-below", lowest=0.0, part=f"{at_low:.0%}")

@@ -1,0 +1,102 @@
+"""The weights of a network, tensor by tensor: does PyTorch know them, and can they learn?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from grader.checks.model.scores import close
+from grader.checks.model.unusable import BATCH, CLASSES, SCORES, network_of, random_images
+from grader.engine.answer import Answer
+from grader.engine.check import fail
+from grader.engine.student import Student
+
+
+def judge_registered(student: Student) -> None:
+    rng = student.rng("registered")
+    images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
+    network = network_of(student, student.observe("model.transplant", images=images, labels=labels))
+    original = network.array("original", SCORES)
+    again, copy = network.array("original_again", original.shape), network.array("copy", original.shape)
+    if not np.isfinite(original).all():  # nan is never equal to nan, so nothing could be compared
+        fail("scores-not-finite")
+    # a network that remembers earlier calls is another check's business; its copies differ anyway
+    first_calls = network.array("once", SCORES), network.array("again", SCORES)
+    remembers = not (np.array_equal(*first_calls) and np.array_equal(original, again))
+    if shared := network.texts("shared"):
+        fail("layers-shared", names=listed(shared))
+    stray = network.texts("stray")
+    if stray or not (remembers or close(copy, original)):
+        off = float(np.abs(copy - original).max())
+        name_hiding_place(network, off, listed(stray) or "not trainable either")
+    if network.integer("parameters") == 0:
+        fail("no-parameters")
+
+
+def name_hiding_place(network: Answer, off: float, shapes: str) -> None:
+    """There are weights outside the network's state: say where they most likely are."""
+    if created := network.texts("created"):
+        fail("layer-in-forward", names=listed(created))
+    places = network.part("places")
+    for place, finding in (
+        ("containers", "layers-in-list"),
+        ("on_class", "layers-on-class"),
+        ("tensors", "plain-tensor-weights"),
+        ("outside", "layers-outside-class"),
+    ):
+        if names := places.texts(place):
+            fail(finding, names=listed(names))
+    fail("weights-not-registered", off=off, shapes=shapes)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the probe `model.learn` says of one parameter tensor."""
+
+    name: str
+    size: int
+    trainable: bool
+    random: bool
+    connected: bool
+    largest: float
+    spread: float
+    moved: float
+    influence: float
+
+
+def weights_of(tensors: Answer) -> list[Weights]:
+    names = tensors.texts("names")
+    count = len(names)
+    flags = (tensors.flags(name, count) for name in ("trainable", "random", "connected"))
+    numbers = (tensors.numbers(name, count) for name in ("largest", "spread", "moved", "influence"))
+    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers)]
+
+
+def judge_weights(weights: list[Weights], attached: bool) -> None:
+    frozen = [w for w in weights if not w.trainable]
+    if len(frozen) == len(weights) or any(w.random and w.size > 1 for w in frozen):
+        fail("weights-frozen", names=names_of(frozen))
+    if not attached:
+        fail("scores-detached")
+    trainable = [w for w in weights if w.trainable]
+    still = [w for w in trainable if w.connected and w.largest == 0.0]
+    if sum(w.size for w in still if w.spread < 0) > sum(w.size for w in trainable) / 2:  # random weights, no gradient
+        fail("gradient-zero", names=names_of(still))
+    alike = [w for w in trainable if w.connected and 0 <= w.spread <= 1e-3 * w.moved]
+    if alike:
+        fail("neurons-identical", names=names_of(alike))
+    loose = [w for w in trainable if not w.connected]
+    cut = [w for w in loose if w.influence > 0]
+    if cut:
+        fail("gradient-cut", names=names_of(cut))
+    if loose:
+        fail("layer-unused", names=names_of(loose), share=1 / 3)
+
+
+def names_of(weights: list[Weights]) -> str:
+    return listed([w.name for w in weights])
+
+
+def listed(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,138 @@
+"""What fit did, pass by pass, as seen by the grader's network: epochs of training, and looks without learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grader.checks.training import wrong_numbers as numbers
+from grader.engine.answer import Answer
+from grader.engine.student import Student
+
+LENT_LOOPS = Path(__file__).resolve().parents[2] / "lent" / "loops.py"  # read, never imported
+TRAIN, VAL = 60, 40  # images
+VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
+LR = 0.008  # slow enough that validation accuracy rises over all three epochs
+VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
+TENSORS = 4  # of the probe's two-layer network
+
+
+def observe_fits(student: Student) -> Fits:
+    """Validation pictures are noisy copies of training pictures: every epoch improves, nobody stops early."""
+    rng = student.rng("fits")
+    pictures = rng.normal(size=(TRAIN, 784)) * 6 / 28
+    labels = rng.permutation(np.arange(TRAIN) % 10)
+    chosen = rng.permutation(TRAIN)[:VAL]
+    val = pictures[chosen] + rng.normal(size=(VAL, 784)) * VAL_NOISE / 28
+    val_labels = labels[chosen].copy()
+    val_labels[:2] = (val_labels[:2] + 5) % 10  # two stay wrong: no network reaches accuracy 1
+    pictures[:, 0], val[:, 0] = np.arange(TRAIN), VAL_TAG + np.arange(VAL)
+    inputs = {
+        "train_images": pictures.reshape(-1, 1, 28, 28).astype(np.float32),
+        "train_labels": labels.astype(np.int64),
+        "val_images": val.reshape(-1, 1, 28, 28).astype(np.float32),
+        "val_labels": val_labels.astype(np.int64),
+        "train_batch": 2,
+        "val_batch": 5,
+        "lr": LR,
+        "loops": LENT_LOOPS.read_text(encoding="utf-8"),
+    }
+    answer = student.observe("fit.fits", **inputs)
+    return Fits(*(FitRun(answer.part(name), inputs) for name in ("three", "one", "still")))
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a set of images: when (number of the pass that ended it), and what came out."""
+
+    at: int
+    loss: float
+    smooth: float  # the loss with all ten classes at once: what label smoothing mixes in
+    accuracy: float
+
+
+def look_at(at: int, scores: np.ndarray, labels: np.ndarray) -> Look:
+    losses = numbers.cross_entropy(scores, labels)
+    right = float((scores.argmax(axis=1) == labels).mean())
+    return Look(at, float(losses.mean()), float(numbers.spread(scores).mean()), right)
+
+
+class FitRun:
+    """One run of fit, its passes sorted into epochs of training and looks without learning."""
+
+    def __init__(self, answer: Answer, inputs: dict[str, Any]):
+        self.answer, self.inputs = answer, inputs
+        passes = answer.part("passes")
+        sizes = passes.array("sizes", (None,), "i")
+        self.gradient = passes.array("gradient", sizes.shape, "b")
+        self.original = passes.array("original", sizes.shape, "b")
+        rows = int(sizes.sum())
+        edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        tags, scores = passes.array("tags", (rows,), "i"), passes.array("scores", (rows, 10))
+        self.tags = [tags[a:b] for a, b in zip(edges, edges[1:])]
+        self.scores = [scores[a:b] for a, b in zip(edges, edges[1:])]
+        self.trained_on_val = [int((t >= VAL_TAG).sum()) for t, g in zip(self.tags, self.gradient) if g]
+        self.epochs = self._looks(True, 0, TRAIN, "train_labels")
+        self.val = self._looks(False, VAL_TAG, VAL, "val_labels")
+        self.train_looks = self._looks(False, 0, TRAIN, "train_labels")
+        self.read_val = any((t >= VAL_TAG).any() for t in self.tags)
+
+    def _looks(self, gradient: bool, first: int, count: int, labels: str) -> list[Look]:
+        """Complete looks at the images with tags first..first+count, learning from them or not."""
+        looks: list[Look] = []
+        held: list[tuple[np.ndarray, np.ndarray]] = []
+        for at, (tags, scores, learnt) in enumerate(zip(self.tags, self.scores, self.gradient)):
+            if bool(learnt) != gradient or not ((tags >= first) & (tags < first + count)).all():
+                continue
+            held.append((tags, scores))
+            if sum(len(t) for t, _ in held) >= count:
+                every = np.concatenate([t for t, _ in held]) - first
+                looks.append(look_at(at, np.concatenate([s for _, s in held]), self.inputs[labels][every]))
+                held = []
+        return looks
+
+    @property
+    def stand_ins(self) -> bool:
+        """Whether the grader's own epoch and evaluation ran inside, and not the student's."""
+        return self.answer.flag("stand_ins")
+
+    @property
+    def history(self) -> Answer:
+        return self.answer.part("history")
+
+    @property
+    def reported(self) -> list[float]:
+        """With the student's own functions inside, every number that they returned."""
+        return [] if self.stand_ins else self.answer.array("reported", (None,)).tolist()
+
+    @property
+    def learnt_passes(self) -> int:
+        return int(np.sum(self.gradient))
+
+    @property
+    def unchanged(self) -> list[bool]:
+        """For each parameter tensor: is it bitwise as before?"""
+        weights = self.answer.parts("weights", TENSORS)
+        return [np.array_equal(one.array("before", None), one.array("after", None)) for one in weights]
+
+    def window(self, epoch: int) -> tuple[int, int]:
+        """Between the last pass of training epoch `epoch` (from 0) and the first of the next."""
+        start = self.epochs[epoch].at
+        later = [at for at in np.flatnonzero(self.gradient) if at > start and (self.tags[at] < VAL_TAG).any()]
+        return start, int(later[0]) if later else len(self.tags)
+
+    def within(self, looks: list[Look], epoch: int) -> list[Look]:
+        start, end = self.window(epoch)
+        return [look for look in looks if start < look.at < end]
+
+
+@dataclass(frozen=True)
+class Fits:
+    """fit with three epochs, with one, and with one and a learning rate of 0."""
+
+    three: FitRun
+    one: FitRun
+    still: FitRun

@@ -1,0 +1,1 @@
+"""A whole class. Teacher only: no student's copy has this folder."""

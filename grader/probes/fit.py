@@ -1,0 +1,195 @@
+"""OBSERVE fit: what it trains, with what, and what it writes down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from grader.engine.worker.beside_student.probing import attempt, probe, untouched
+from grader.engine.worker.raised import Raised
+from grader.probes import stand_ins as parts
+from grader.probes.training import as_number
+
+KEYS = ("train_loss", "val_loss", "val_accuracy")
+LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
+ENTRIES = 50  # of a list of the history: more are not sent
+
+
+@probe("train")
+def fits(
+    student: Any,
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    val_images: np.ndarray,
+    val_labels: np.ndarray,
+    train_batch: int,
+    val_batch: int,
+    lr: float,
+    loops: str,
+) -> dict[str, Any]:
+    """Three runs of fit with a two-layer network: three epochs, one epoch, and one epoch with learning rate 0.
+
+    images: (N, 1, 28, 28) float32, with pixel 0 as the image's tag; labels: (N,) int64
+    loops: the text of grader/lent/loops.py, which no child has but in this argument
+    three, one, still: see `look`; with the grader's own epoch and evaluation inside, or the student's where that raised
+    """
+    student.function("train", "fit")
+    data = (train_images, train_labels, train_batch, val_images, val_labels, val_batch)
+    lent: dict[str, Any] = {}
+    exec(compile(loops, "<lent by the grader>", "exec", dont_inherit=True), lent)
+    answer: dict[str, Any] = {}
+    for name, epochs, rate in (("three", 3, lr), ("one", 1, lr), ("still", 1, 0.0)):
+        answer[name] = look(student, data, epochs, rate, lent)
+        if isinstance(answer[name]["history"], Raised):
+            try:
+                answer[name] = look(student, data, epochs, rate, None)
+            except NotImplementedError as error:  # another TODO of theirs: no reason to blame fit
+                if untouched(error) is None or untouched(error) == 7:
+                    raise
+    return answer
+
+
+def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict[str, Any] | None) -> dict[str, Any]:
+    """One run of fit, with the grader's or the student's own epoch and evaluation inside.
+
+    stand_ins: whether the grader's; history: see `written_down`, or what fit raised
+    reported: (N,) float64, every number that epoch and evaluation returned
+    passes: see `passes_of`; steps: see `steps_of`; other_models: how many calls were given another network
+    weights: one {before, after: float32} per parameter tensor
+    """
+    train_images, train_labels, train_batch, val_images, val_labels, val_batch = data
+    torch.manual_seed(torch.initial_seed())
+    torch.set_grad_enabled(True)
+    recorder = parts.Recorder()
+    model = parts.Tagged(recorder)
+    before = [p.detach().clone() for p in model.parameters()]
+    train_loader = parts.loader_of(train_images, train_labels, train_batch)
+    val_loader = parts.loader_of(val_images, val_labels, val_batch)
+    reported: list[float] = []
+    with replaced(student.train, recorder, reported, lent), counted_steps(recorder, model):
+        fit = student.function("train", "fit")
+        history, raised = attempt(fit, model, train_loader, val_loader, epochs=epochs, lr=lr)
+    torch.set_grad_enabled(True)
+    return {
+        "stand_ins": lent is not None,
+        "history": raised or written_down(history),
+        "reported": np.array(reported, dtype=np.float64),
+        "passes": passes_of(recorder),
+        "steps": steps_of(recorder),
+        "other_models": recorder.events.count("other model"),
+        "weights": [
+            {"before": old.numpy(), "after": parameter.detach().to("cpu").float().numpy()}
+            for old, parameter in zip(before, model.parameters())
+        ],
+    }
+
+
+@contextmanager
+def replaced(
+    module: Any, recorder: parts.Recorder, reported: list[float], lent: dict[str, Any] | None
+) -> Iterator[None]:
+    """Put the grader's functions, or the student's own with a note of what they return, in the student's module."""
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if any(isinstance(a, torch.nn.Module) and a is not recorder.original for a in [*args, *kwargs.values()]):
+                recorder.events.append("other model")
+            value = function(*args, **kwargs)
+            for item in value if isinstance(value, (tuple, list)) else [value]:
+                if isinstance(item, (int, float)) or (isinstance(item, torch.Tensor) and item.numel() == 1):
+                    reported.append(float(item))
+            return value
+
+        return call
+
+    own = {name: getattr(module, name) for name in LOOPS if hasattr(module, name)}
+    chosen = own if lent is None else {name: lent[name] for name in LOOPS}
+    try:
+        for name, function in chosen.items():
+            setattr(module, name, noting(function))
+        yield
+    finally:
+        for name in chosen:
+            if name in own:
+                setattr(module, name, own[name])
+            else:
+                delattr(module, name)
+
+
+@contextmanager
+def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[None]:
+    """Note every step of every optimizer: which one, its learning rate, how many passes came before."""
+    known: list[Any] = []  # kept alive, so that no two share an id
+
+    def note(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not any(optimizer is one for one in known):
+            known.append(optimizer)
+        which = next(at for at, one in enumerate(known) if one is optimizer)
+        lr = float(optimizer.param_groups[0].get("lr", 0.0))
+        recorder.steps.append({"optimizer": which, "lr": lr, "after": len(recorder.forwards)})
+
+    handle = register_optimizer_step_pre_hook(note)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def passes_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
+    """Every pass through the network.
+
+    tags: (N,) int64 and scores: (N, 10) float64, one row per image; one entry per pass: sizes: int64;
+    gradient: whether one came back; original: whether it was the network that fit was given; bool
+    """
+    passes = recorder.forwards
+    tags = [one["images"].reshape(len(one["images"]), -1)[:, 0].double().nan_to_num().round().long() for one in passes]
+    return {
+        "tags": torch.cat(tags).numpy() if tags else np.zeros(0, np.int64),
+        "scores": torch.cat([one["scores"] for one in passes]).double().numpy() if passes else np.zeros((0, 10)),
+        "sizes": np.array([len(one["images"]) for one in passes], dtype=np.int64),
+        "gradient": np.array([one["gradient"] for one in passes], dtype=bool),
+        "original": np.array([one["original"] for one in passes], dtype=bool),
+    }
+
+
+def steps_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
+    """Every step of every optimizer: which optimizer (int64), its lr (float64), passes that came before (int64)."""
+    return {
+        "optimizer": np.array([one["optimizer"] for one in recorder.steps], dtype=np.int64),
+        "lr": np.array([one["lr"] for one in recorder.steps], dtype=np.float64),
+        "after": np.array([one["after"] for one in recorder.steps], dtype=np.int64),
+    }
+
+
+def written_down(history: Any) -> dict[str, Any]:
+    """What fit returned: {type; keys and lists, when it is a dict}.
+
+    lists: for each of KEYS {type: "list" or its type's name; of a list values: (N,) float64, nan where there is no
+    number; types: of the entries; graph: whether an entry keeps its graph}
+    """
+    form: dict[str, Any] = {"type": parts.type_name(history)}
+    if not isinstance(history, dict):
+        return form
+    return form | {
+        "keys": [str(key)[:40] for key in list(history)[:12]],
+        "lists": {key: list_form(history.get(key)) for key in KEYS},
+    }
+
+
+def list_form(entries: Any) -> dict[str, Any]:
+    if isinstance(entries, (np.ndarray, torch.Tensor)) and entries.ndim == 1:
+        entries = list(entries)
+    if not isinstance(entries, (list, tuple)):
+        return {"type": type(entries).__name__}
+    numbers = [as_number(entry) for entry in entries[:ENTRIES]]
+    return {
+        "type": "list",
+        "values": np.array([number.get("value", np.nan) for number in numbers], np.float64),
+        "types": [number["type"] for number in numbers],
+        "graph": any(number["graph"] for number in numbers),
+    }

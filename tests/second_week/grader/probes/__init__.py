@@ -1,0 +1,1 @@
+"""OBSERVE: beside student code."""
