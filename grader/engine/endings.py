@@ -144,7 +144,7 @@ def timeout(outcome: Outcome, facts: dict[str, Any]) -> Finding:
         return Finding("run-timeout", facts)
     if outcome.detail == "stalled":
         what = f"Importing {facts['file']}" if outcome.importing else facts["function"]
-        return Finding("stalled", facts | {"what": what})
+        return Finding("waits-forever", facts | {"what": what})
     return Finding("import-timeout" if outcome.importing else "timeout", facts)
 
 
