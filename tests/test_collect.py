@@ -55,6 +55,17 @@ class Student:
         return sh(self.work, "rev-parse", "HEAD").strip()
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """clock(time) sets when collect runs; it begins before the deadline."""
+
+    def set_to(time: str) -> None:
+        monkeypatch.setattr(collect, "now", lambda: collect.moment(time))
+
+    set_to("2026-11-30T00:00:00Z")
+    return set_to
+
+
 @pytest.fixture
 def student(tmp_path):
     return lambda name="alice": Student(tmp_path, name)
@@ -328,6 +339,32 @@ def test_collecting_again_brings_up_to_date_and_keeps_what_was_there(student, tm
     assert files(tmp_path / "out" / "bob") == {"assignment/data.py": "bob"}
     _, rows = run(tmp_path, *lines, before="2026-11-01T00:00:00Z")
     assert rows["alice"]["status"] == "nothing before the deadline" and not (tmp_path / "out" / "alice").exists()
+
+
+def test_what_was_not_there_after_the_deadline_never_counts(student, tmp_path, clock):
+    """Its author may date a commit as they like, and write the history anew; what was seen then stays."""
+    alice, bob = student("alice"), student("bob")
+    honest = alice.commit("a", EARLY)
+    bob.commit("b", EARLY)
+    lines = [f"alice,{alice.bare}", f"bob,{bob.bare}"]
+    clock("2026-12-01T23:30:00Z")
+    _, first = run(tmp_path, *lines)
+    assert first["alice"]["commit"] == honest
+    clock("2026-12-03T00:00:00Z")
+    late = alice.commit("better", ON_TIME)
+    sh(bob.work, "commit", "-q", "--amend", "-m", "other", **at(LATE))
+    sh(bob.work, "push", "-q", "--force", "origin", "HEAD")
+    for _ in range(2):
+        status, rows = run(tmp_path, *lines)
+        assert status == 0 and {name: row["commit"] for name, row in rows.items()} == {
+            name: row["commit"] for name, row in first.items()
+        }
+        said = "but was not there on 2026-12-01T23:30:00Z, after the deadline: it does not count"
+        assert rows["alice"]["reason"] == f"{late[:8]} is dated 2026-12-01T22:59:59Z, {said}"
+        assert rows["bob"]["reason"] == f"the history was rewritten, {said}"
+    assert files(tmp_path / "out" / "alice") == {"assignment/data.py": "a"}
+    _, rows = run(tmp_path, *lines, before="2026-12-02T00:00:00Z")
+    assert rows["alice"]["commit"] == late, "with a later deadline it counts"
 
 
 def test_a_folder_appears_whole_or_not_at_all(student, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +22,11 @@ import pytest
 from grader.authoring import archives, contents, release
 from grader.contract import WEEK
 from grader.engine import reports
+from grader.engine.reports import classroom50 as classroom50_form
+from grader.engine.reports import gradescope, terminal
+from grader.engine.reports.words import practice_notice
 from grader.engine.result import CheckResult, Result
+from grader.engine.worker.tiers import ESSENTIAL
 
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = {  # what Classroom 50's runner sets
@@ -355,6 +360,30 @@ def test_publishing_to_github(tmp_path):
     told = json.loads((tmp_path / "reports" / "score.json").read_text("utf-8"))
     assert told["submission"]["notes"] == ["A note."]
     assert "A note" in (tmp_path / "summary").read_text("utf-8")
+
+
+def test_every_report_begins_with_practice_where_code_was_not_confined(tmp_path):
+    measures = [name for name in ESSENTIAL if name != "files"]
+    practice = replace(result(), grader={**result().grader, "measures": measures})
+    words = "Isolation: practice (the graded code was not kept from: files)."
+    reports.write(practice, tmp_path)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    firsts = {
+        "summary.md": (tmp_path / "summary.md").read_text("utf-8"),
+        "release-body.md": classroom50_form.release_body(practice),
+        "results.json": gradescope.results_json(practice)["output"],
+        "results.json, next step hidden": gradescope.results_json(practice, {"default": "hidden"})["output"],
+        "report.html": re.sub(r"<[^>]+>", "", page[page.index("<header>") : page.index("<h1>")]).strip(),
+    }
+    shown = terminal.console()
+    with shown.capture() as captured:
+        shown.print(terminal.report(practice), markup=False)
+    firsts["terminal"] = captured.get()
+    assert {name: text.splitlines()[0].replace("\\", "").strip() for name, text in firsts.items()} == {
+        name: words for name in firsts
+    }
+    confined = replace(result(), grader={**result().grader, "isolation": "confined"})
+    assert classroom50_form.release_body(confined).startswith("# Score") and practice_notice(confined) == ""
 
 
 @pytest.mark.parametrize("service", ["github", "classroom50", "gradescope"])

@@ -375,8 +375,8 @@ def test_a_tampered_repository_is_graded_by_the_trusted_copy(runner, student):
     (student / "conftest.py").write_text("raise SystemExit('ran')\n", encoding="utf-8")
     (student / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--collect-only'\n", "utf-8")
     (student / ".github" / "workflows" / "grade.yml").write_text("on: workflow_call\njobs: {}\n", encoding="utf-8")
-    (student / "grader" / "run.py").unlink()
-    (student / "grader" / "run.py").symlink_to("/etc/hostname")
+    (student / "grader" / "engine" / "run.py").unlink()
+    (student / "grader" / "engine" / "run.py").symlink_to("/etc/hostname")
     prints = "\nprint('::notice title=Autograding complete::Points 100/100')\nprint('::error::no')\n"
     solve(student, "model.py")
     model = student / "assignment" / "model.py"

@@ -4,7 +4,7 @@ DIR gets a folder for each student, with the files of that commit, and collected
 found. A folder appears whole or not at all; collecting again brings everything up to date.
 
 Git knows when a commit was made, as the computer of its author says, and not when it was pushed. What was fetched
-soon after the deadline is the only proof of what was there then.
+soon after the deadline is the only proof of what was there then, so it is kept: what comes later does not count.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ HALF_MADE = "half-made"  # in there: folders on their way in or out
 AT_ONCE = 4  # repositories
 HONEST = (
     "Git knows when a commit was made, as its author's computer says, and not when it was pushed. "
-    "Collect soon after the deadline: what is pushed later is then not there."
+    "Collect soon after the deadline: what is pushed later then never counts."
 )
 
 
 class BadTime(ValueError):
     """--before is no moment; the message is one sentence."""
+
+
+class NothingThere(ValueError):
+    """No commit is early enough; the message says what is there."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, contract: Contract | None = None) -> int:
     """Exit status: 0 done, 1 somebody's repository could not be fetched, 2 nothing could be begun."""
     try:
+        if shutil.which("git") is None:
+            raise OSError("it needs git, which is not installed.")
         before = moment(arguments.before)
         entries = repositories.read(arguments.list)
         out = made(arguments.out)
     except (BadTime, NoList, OSError) as error:
         print(f"Nothing was collected: {error}", file=sys.stderr)
         return 2
-    if before > datetime.now(timezone.utc):
+    if before > now():
         print(f"{utc_of(before)} is still to come: collect again after it.")
     rows = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -89,6 +95,10 @@ def run(arguments: argparse.Namespace, contract: Contract | None = None) -> int:
     counts = [f"{sum(row.status == status for row in rows)} {status}" for status in (COLLECTED, NOTHING, FAILED)]
     print(f"{', '.join(counts)}: {out / TABLE}", HONEST, sep="\n")
     return 1 if any(row.status == FAILED for row in rows) else 0
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def moment(text: str) -> datetime:
@@ -119,21 +129,15 @@ def collect(entry: Entry, before: datetime, out: Path, branch: str) -> Row:
     try:
         if entry.problem:
             return Row(entry, FAILED, reason=entry.problem)
-        store = out / STORE / f"{entry.id}-{hashlib.sha256(entry.source.encode()).hexdigest()[:8]}.git"
-        try:
-            note = fetched(entry, store, branch)
-        except git.NoBranch as error:
-            shutil.rmtree(out / entry.id, ignore_errors=True)
-            return Row(entry, NOTHING, reason=str(error))
-        commits = git.commits(store)
-        counts = next((n for n, commit in enumerate(commits) if commit.time <= before.timestamp()), None)
-        if counts is None:
-            shutil.rmtree(out / entry.id, ignore_errors=True)
-            return Row(entry, NOTHING, reason=f"the first commit is of {utc(commits[-1])}")
-        if any(commit.time > before.timestamp() for commit in commits[counts:]):
-            note.append("a commit below it is dated after the deadline: look at the history")
-        note += put(store, commits[counts].sha, out / entry.id, out / STORE / HALF_MADE)
-        return Row(entry, COLLECTED, commits[counts], "; ".join(note))
+        where = hashlib.sha256(f"{entry.source}\n{branch}".encode()).hexdigest()[:8]
+        store = out / STORE / f"{entry.id}-{where}.git"
+        note = fetched(entry, store, branch)
+        counts, more = that_counts(store, int(before.timestamp()))
+        note += more + put(store, counts.sha, out / entry.id, out / STORE / HALF_MADE)
+        return Row(entry, COLLECTED, counts, "; ".join(note))
+    except (git.NoBranch, NothingThere) as error:
+        shutil.rmtree(out / entry.id, ignore_errors=True)
+        return Row(entry, NOTHING, reason=str(error))
     except (git.GitFailed, OSError, ValueError) as error:
         return Row(entry, FAILED, reason=one_line(str(error), 300))
 
@@ -142,17 +146,45 @@ def fetched(entry: Entry, store: Path, branch: str) -> list[str]:
     """Bring the store up to date. Returns what is to be said about it; where the repository cannot be had now, what
     was fetched before counts, or a clone that lies here. Raises GitFailed."""
     try:
-        git.fetch(entry.source, store, branch)
+        git.fetch(entry.source, store, branch, int(now().timestamp()))
         return []
     except git.NoBranch:
         raise
     except git.GitFailed as error:
-        if git.has_commits(store):
+        if git.seen(store):
             return [f"cannot be fetched now, so what was fetched before counts ({error})"]
         if entry.clone is None or entry.source == os.path.abspath(entry.clone):
             raise
-        git.fetch(os.path.abspath(entry.clone), store, branch)
+        git.fetch(os.path.abspath(entry.clone), store, branch, 0)  # nobody knows when that was so
         return [f"its origin cannot be fetched, so the clone as it lies here counts ({error})"]
+
+
+def that_counts(store: Path, before: int) -> tuple[git.Commit, list[str]]:
+    """The last commit up to `before` (seconds since 1970), and what is to be said about it. Raises NothingThere.
+
+    Once the branch was looked at after the deadline, what came later does not count, whatever its commits say of
+    their time.
+    """
+    looks = git.seen(store)
+    look = next((moment for moment in looks if moment >= before), looks[-1])
+    counts, older = last_up_to(git.commits(store, look), before)
+    note = []
+    if any(commit.time > before for commit in older):
+        note.append("a commit below it is dated after the deadline: look at the history")
+    if look != looks[-1] and (claims := last_up_to(git.commits(store, looks[-1]), before)[0]) != counts:
+        said = f"{claims.sha[:8]} is dated {utc(claims)}" if claims else "the history was rewritten"
+        seen = utc_of(datetime.fromtimestamp(look, timezone.utc))
+        note.append(f"{said}, but was not there on {seen}, after the deadline: it does not count")
+    if counts is None:
+        first = git.commits(store, look)[-1]
+        raise NothingThere("; ".join([f"the first commit is of {utc(first)}", *note]))
+    return counts, note
+
+
+def last_up_to(commits: list[git.Commit], before: int) -> tuple[git.Commit | None, list[git.Commit]]:
+    """The first of these, the newest first, that is not later than `before`, and those below it."""
+    place = next((n for n, commit in enumerate(commits) if commit.time <= before), None)
+    return (None, []) if place is None else (commits[place], commits[place:])
 
 
 def put(store: Path, sha: str, place: Path, half_made: Path) -> list[str]:

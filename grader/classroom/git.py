@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REF = "refs/heads/collected"
+SEEN = "refs/seen/"  # with the second since 1970 at which a branch was seen to end there
 SECONDS = 600  # for one repository
 LARGEST = 20_000_000  # bytes of one file
 MOST = 200_000_000  # bytes of one commit's files
@@ -70,17 +70,17 @@ def last_words(said: str) -> str:
     return re.sub(r"://[^/@\s]+@", "://", text)
 
 
-def fetch(source: str, store: Path, branch: str) -> None:
-    """Bring one branch of `source` into the bare repository `store`. branch: "" for the default one.
+def fetch(source: str, store: Path, branch: str, now: int) -> None:
+    """Bring one branch of `source` into the bare repository `store`, which remembers that it was so at `now`.
 
-    Raises GitFailed, NoBranch.
+    branch: "" for the default one. Raises GitFailed, NoBranch.
     """
     if not (store / "HEAD").is_file():
         run("init", "--quiet", "--bare", "--template=", str(store))
     wanted = f"refs/heads/{branch}" if branch else "HEAD"
     options = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--force"]
     try:
-        run("--git-dir", str(store), "fetch", *options, "--", source, f"+{wanted}:{REF}")
+        run("--git-dir", str(store), "fetch", *options, "--", source, f"+{wanted}:{SEEN}{now}")
     except GitFailed as error:
         if "couldn't find remote ref" not in str(error):
             raise
@@ -90,18 +90,18 @@ def fetch(source: str, store: Path, branch: str) -> None:
         raise NoBranch(f"there is no {f'branch {branch}' if branch else 'default branch'}: {there}") from error
 
 
-def has_commits(store: Path) -> bool:
-    try:
-        run("--git-dir", str(store), "rev-parse", "--verify", "--quiet", f"{REF}^{{commit}}")
-    except GitFailed:
-        return False
-    return True
+def seen(store: Path) -> list[int]:
+    """When the branch was looked at, the earliest first."""
+    if not (store / "HEAD").is_file():
+        return []
+    names = run("--git-dir", str(store), "for-each-ref", "--format=%(refname)", SEEN).decode("ascii").split()
+    return sorted(int(name.removeprefix(SEEN)) for name in names)
 
 
-def commits(store: Path) -> list[Commit]:
-    """The commits of the branch, the newest first: those it had itself, not what was merged into it."""
-    text = run("--git-dir", str(store), "log", "--first-parent", "--format=%H %ct", REF, "--").decode("ascii")
-    return [Commit(line.split()[0], int(line.split()[1])) for line in text.splitlines()]
+def commits(store: Path, seen: int) -> list[Commit]:
+    """The commits of the branch as it was then, the newest first: its own, not what was merged into it."""
+    text = run("--git-dir", str(store), "log", "--first-parent", "--format=%H %ct", f"{SEEN}{seen}", "--")
+    return [Commit(line.split()[0], int(line.split()[1])) for line in text.decode("ascii").splitlines()]
 
 
 def blobs(store: Path, sha: str) -> list[Blob]:

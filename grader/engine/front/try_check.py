@@ -20,6 +20,9 @@ from pathlib import Path
 from grader.engine.check import Check, Failed, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen
+from grader.engine.front.calm_reporter import repeat_words
+from grader.engine.front.pytest_session import BadSeed, seed_in
+from grader.engine.keys import BadKey, installation_key, read_key
 from grader.engine.result import CheckResult
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, surroundings
@@ -34,7 +37,8 @@ STATUSES = {"passed": 0, "grader_error": 3}  # exit statuses; 1 for all others
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("check", metavar="CHECK", help="the id of a check, as in rubric.toml")
     parser.add_argument("submission", type=Path, metavar="DIR", help="a folder with the submitted files, or a notebook")
-    parser.add_argument("--seed", type=int, metavar="N", help="the run's seed; without it a fresh one, printed")
+    parser.add_argument("--seed", metavar="N", help="the run's seed; without it a fresh one, printed")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key that goes with the seed")
 
 
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
@@ -49,9 +53,11 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
         rubric = load_rubric(contract)
         contract.verify()
         submission = read(arguments.submission, contract, int(rubric.limits["file_bytes"]))
+        key = read_key(arguments.key) if arguments.key else installation_key()
+        seed = seed_in(arguments.seed, key) if arguments.seed else None
         server = InProcessServer(surroundings(contract), folder_of(submission))
-        one = Run(submission, server, rubric, seed=arguments.seed)
-    except (NoSubmission, BadRubric, GraderTrouble) as error:
+        one = Run(submission, server, rubric, seed=seed, key=key)
+    except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
         print(error, file=sys.stderr)
         return 2
     print(UNPROTECTED)
@@ -61,7 +67,7 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
         if result.status != "passed":  # a probe may also provoke errors, to look at them
             show_errors([*server.caught, *own])
         show(result)
-        print(f"To repeat this exactly: --seed={one.seed}")
+        print(repeat_words(one.seed, key))
     finally:
         one.close()
         server.close()
