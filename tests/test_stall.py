@@ -83,7 +83,7 @@ def test_an_import_that_waits_for_ever_is_stopped_and_named(name, tier, graded):
         pytest.skip("without its answer pipe a portable worker has ended at once")
     result = graded(files(head=WAITS[name]), stalls_after(1), server=tier, parts=["model"])
     found = first(result, "builds")
-    assert (found.status, found.finding) == ("timeout", "waits-forever"), found
+    assert (found.status, found.finding) == ("timeout", "waits-for-ever"), found
     assert found.message.startswith("Importing model.py waits for something that never comes")
     assert "?" not in found.message and result.seconds < 60  # today's limits would have waited for 240 s
     assert {c.status for c in result.checks[1:]} == {"blocked"}
@@ -95,7 +95,7 @@ def test_a_function_that_waits_for_ever_is_stopped_and_named(tier, graded):
     result = graded(waits, stalls_after(3), server=tier, parts=["model"])
     assert first(result, "builds").status == "passed"
     found = first(result, "score-shape")
-    assert (found.status, found.finding) == ("timeout", "waits-forever") and result.seconds < 60, found
+    assert (found.status, found.finding) == ("timeout", "waits-for-ever") and result.seconds < 60, found
     assert "waits without end" in first(result, "non-linear").message
 
 

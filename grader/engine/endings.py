@@ -87,7 +87,7 @@ def reason(outcome: Outcome) -> str:
     if outcome.kind == "missing-name":
         return f"{outcome.values.get('module')}.py defines {outcome.values.get('name')}"
     what = {
-        "timeout": "waits without end" if outcome.detail == "stalled" else "is endless or very slow",
+        "timeout": "waits without end" if outcome.detail == "asleep" else "is endless or very slow",
         "output": "prints without end",
         "deleted": "deletes the grader's folder",
     }
@@ -142,9 +142,9 @@ def timeout(outcome: Outcome, facts: dict[str, Any]) -> Finding:
     facts = facts | {"seconds": f"{outcome.seconds:.0f}"}
     if outcome.detail == "run":
         return Finding("run-timeout", facts)
-    if outcome.detail == "stalled":
+    if outcome.detail == "asleep":
         what = f"Importing {facts['file']}" if outcome.importing else facts["function"]
-        return Finding("waits-forever", facts | {"what": what})
+        return Finding("waits-for-ever", facts | {"what": what})
     return Finding("import-timeout" if outcome.importing else "timeout", facts)
 
 

@@ -250,7 +250,7 @@ class Job:
             if self.prints.count > self.prints.limit and kind != "cancelled":
                 kind = "output"
             values = self.final.values if self.final is not None and kind in ENDINGS else {}
-            detail = detail or ("stalled" if self.stalled and kind == "timeout" else "")
+            detail = detail or ("asleep" if self.stalled and kind == "timeout" else "")
             prints, seconds = self.prints.text(until), time.monotonic() - self.begun
             self.outcome = Outcome(kind, values, status, self.importing, prints, seconds, detail, self.trace)
             self.changed.notify_all()
