@@ -19,7 +19,7 @@ BLUE, ORANGE, GREY = "#2166ac", "#d9730d", "#666666"
 
 
 class Progress:
-    """A loader that shows a progress bar while it is read; in all else it is the loader it was given."""
+    """A loader that shows a progress bar while it is read; in everything else it is the loader it was given."""
 
     def __init__(self, loader: Any):
         self.loader = loader
@@ -41,7 +41,7 @@ class Progress:
 
 
 def print_history(history: dict[str, list[float]]) -> None:
-    """One line an epoch: losses and validation accuracy."""
+    """One line per epoch: losses and validation accuracy."""
     wanted = ("train_loss", "val_loss", "val_accuracy")
     if not isinstance(history, dict) or any(name not in history for name in wanted):
         raise SystemExit(f"TODO 7: fit must return a dict with the keys {', '.join(wanted)}; it returned {history!r}")

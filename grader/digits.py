@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from grader.engine.check import GraderTrouble
+from grader.view import random_view, seen_through
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",
@@ -96,10 +97,11 @@ def load(folder: Path = BUNDLED) -> Digits:
 
 
 def secret(digits: Digits, rng: np.random.Generator) -> SecretDigits:
-    """Relabel, turn and reorder the digits, all drawn from `rng`.
+    """Relabel, warp and reorder the digits, all drawn from `rng`.
 
     Labels go through a derangement: no digit keeps its label, so stored answers score about 0. All pictures go
-    through one affine view, so stored pictures and features fit nothing. The test labels handed out are random.
+    through one smooth warp (grader/view.py), so stored pictures and features hardly fit. The test labels handed out are
+    random.
     """
     mapping = derangement(rng)
     train_order, test_order = rng.permutation(len(digits.train_labels)), rng.permutation(len(digits.test_labels))
@@ -120,32 +122,3 @@ def derangement(rng: np.random.Generator) -> np.ndarray:
         mapping = rng.permutation(10).astype(np.uint8)
         if not np.any(mapping == np.arange(10)):
             return mapping
-
-
-def random_view(rng: np.random.Generator) -> np.ndarray:
-    """A 2 x 3 matrix from output (row, column, 1), measured from the centre, to input coordinates.
-
-    Turned by 60 to 300 degrees, mirrored or not, scaled by 0.95 to 1.08, shifted by up to 1.2 pixels.
-    """
-    angle = np.deg2rad(rng.uniform(60, 300))
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    mirror = np.diag([1.0, rng.choice([-1.0, 1.0])])
-    return np.column_stack([turn @ mirror / rng.uniform(0.95, 1.08), rng.uniform(-1.2, 1.2, 2)])
-
-
-def seen_through(view: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Images uint8 (N, 28, 28) through an affine view, bilinear, black outside; uint8 (N, 28, 28)."""
-    size = images.shape[-1]
-    centre = (size - 1) / 2
-    rows, columns = np.mgrid[:size, :size] - centre
-    source = view @ np.stack([rows.ravel(), columns.ravel(), np.ones(size * size)]) + centre
-    low = np.floor(source).astype(int)
-    part = source - low
-    framed = np.pad(images, ((0, 0), (1, 1), (1, 1))).reshape(len(images), -1)  # a black frame for what is outside
-    result = np.zeros((len(images), size * size), np.float32)
-    for down in (0, 1):
-        for right in (0, 1):
-            weight = np.abs(1 - down - part[0]) * np.abs(1 - right - part[1])
-            row, column = (np.clip(low[axis] + step, -1, size) + 1 for axis, step in ((0, down), (1, right)))
-            result += framed[:, row * (size + 2) + column] * weight.astype(np.float32)
-    return np.rint(result).astype(np.uint8).reshape(images.shape)

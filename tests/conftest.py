@@ -59,7 +59,7 @@ def spawned() -> Iterator[Server]:
 def quick() -> Rubric:
     """The rubric with short limits, for submissions that never end."""
     rubric = load_rubric(WEEK)
-    limits = dict(rubric.limits) | {"import_seconds": 4, "check_seconds": 4, "accuracy_seconds": 60}
+    limits = dict(rubric.limits) | {"import_seconds": 4, "check_seconds": 4, "accuracy_seconds": 60, "stall_seconds": 3}
     return replace(rubric, limits=limits)
 
 

@@ -1,4 +1,4 @@
-"""What the pages tell people to type exists."""
+"""What the pages name exists: commands to type, pages to read, rooms to find."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from grader.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "grader" / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+MAP = ROOT / "grader" / "README.md"
+PAGES = [ROOT / "README.md", MAP, ROOT / "grader" / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md")),
          *sorted((ROOT / "templates").rglob("*.j2")), ROOT / "assignment" / "README.md"]  # fmt: skip
 
 
@@ -23,6 +24,32 @@ def test_links_between_pages_lead_somewhere():
     for page in [page for page in PAGES if page.suffix == ".md"]:
         for link in re.findall(r"\]\(([^)#]+?)\)", page.read_text("utf-8")):
             assert link.startswith("http") or (page.parent / link).exists(), (page.name, link)
+
+
+def first_column(page: Path) -> set[str]:
+    """The paths in the first column of a page's tables: | `path` | ... or | `path`, `path` | ..."""
+    cells = re.findall(r"^\| (`[^|]+`) \|", page.read_text("utf-8"), re.MULTILINE)
+    return {path for cell in cells for path in re.findall(r"`([^`]+)`", cell) if re.search(r"[/.]", path)}
+
+
+def test_the_map_of_the_grader_shows_every_room_and_no_other():
+    shown = first_column(MAP)
+    grader = ROOT / "grader"
+    assert not [path for path in shown if not (grader / path).exists()]
+    folders = {f"{path.parent.relative_to(grader).as_posix()}/" for path in grader.rglob("*.py")} - {"./"}
+    assert {folder for folder in folders if "/" not in folder.strip("/")} <= shown
+    assert {folder for folder in folders if folder.startswith("engine/")} <= shown
+    loose = {path.name for path in grader.glob("*.*") if path.suffix in (".py", ".toml", ".json")}
+    assert loose - {"__init__.py"} <= shown
+
+
+def test_the_rooms_on_the_other_pages_exist():
+    for page in (ROOT / "README.md", ROOT / "docs" / "house.md"):
+        rooms = {path for path in first_column(page) if not path.startswith("--")}
+        assert len(rooms) >= 7 and not [path for path in rooms if not (ROOT / path).exists()], page.name
+    house = (ROOT / "docs" / "house.md").read_text("utf-8")
+    for path in re.findall(r"`([a-z_]+/[\w/.]*)`", house):
+        assert (ROOT / path).exists() or (ROOT / "grader" / path).exists(), path
 
 
 def test_the_classroom_50_command_is_one_command():

@@ -86,7 +86,7 @@ def test_confined_is_refused_clearly_where_it_cannot_be_had(tmp_path):
         [*command, "--worker=spawn", f"--report={tmp_path / 'out'}"],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 4 and "confined cannot be had here" in done.stderr + done.stdout
+    assert done.returncode == 4 and "confined is not available here" in done.stderr + done.stdout
     assert not (tmp_path / "out" / "score.json").exists() and "Traceback" not in done.stdout + done.stderr
 
 
@@ -308,7 +308,7 @@ def test_a_stored_network_that_relearns_the_labels_stays_below_the_first_tier(se
     files = corpus.reference() | {"model.py": stored_network(), "train.py": RELEARN}
     submission = read(written(files, tmp_path / "work"), WEEK, 64_000)
     reached = [grade(submission, server, seed=seed, parts=["accuracy"]).recorded["accuracy"]["test"] for seed in (1, 2)]
-    upright = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    upright = np.mgrid[:28, :28].reshape(2, -1).astype(float)
     monkeypatch.setattr(run_digits, "random_view", lambda rng: upright)
     without_view = grade(submission, server, seed=1, parts=["accuracy"]).recorded["accuracy"]["test"]
     print(json.dumps({"with view": reached, "without": without_view}))
@@ -338,7 +338,7 @@ def texts_in(value) -> Iterator[str]:
             yield from texts_in(item)
 
 
-def test_the_portable_worker_gives_each_child_a_home_of_its_own(tmp_path):
+def test_the_portable_worker_gives_each_child_a_home_of_its_own(spawned, tmp_path):
     home = tmp_path / "server"
     home.mkdir()
     server = SpawnServer(home, surroundings(WEEK))

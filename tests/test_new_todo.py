@@ -109,7 +109,7 @@ def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("course") / "own"
     for name in ("solution", "templates", "grader", "assignment", ".github", "tests/chaffs", "tests/wheats"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "plots"))
-    for name in ("pyproject.toml", "LICENSE"):
+    for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
         shutil.copy(ROOT / name, root)
     more: Callable[[Path], None]
     more, part, file = request.param

@@ -94,7 +94,7 @@ def test_landlock_still_holds_what_it_holds(folder):
 
 def test_who_demands_confined_gets_no_score_and_a_sentence(folder):
     done = grade(ORDINARY, ROOT / "solution", folder / "reports", "--isolation=confined")
-    said = "This run was to be confined. The isolation tier confined cannot be had here (files"
+    said = "This run was to be confined. The isolation tier confined is not available here (files"
     assert done.returncode == 4 and said in done.stdout + done.stderr
     assert "Leave --isolation=confined out" in done.stdout + done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in (folder / "reports").iterdir()] == ["no-score.txt"]

@@ -16,9 +16,11 @@ from grader.corpus.entries import Entry, load_all, source_of
 
 ROOT = Path(__file__).resolve().parents[1]
 WEEK = ROOT / "tests" / "second_week"
-GENERIC = ("grader/__init__.py", "grader/__main__.py", "grader/plugin.py", "grader/engine", "grader/authoring",
-           "templates/repository", "templates/classroom50", "templates/gradescope", "LICENSE",
-           ".github/workflows/grade.yml")  # fmt: skip
+GENERIC = (
+    "grader_entry_point.py", "LICENSE", ".github/workflows/grade.yml",
+    "grader/__init__.py", "grader/__main__.py", "grader/plugin.py", "grader/engine", "grader/authoring",
+    "templates/repository", "templates/classroom50", "templates/gradescope",
+)  # fmt: skip
 CHAFFS = {entry.name: entry for entry in load_all("chaffs", WEEK)}
 
 

@@ -41,7 +41,7 @@ def test_it_says_what_a_run_says(tmp_path, graded, capsys):
     usual = next(c for c in graded(folder, seed=7, parts=["training"]).checks if c.id == "fresh-gradients")
     assert main(["try", "fresh-gradients", str(folder), "--seed=7"]) == 1
     told = capsys.readouterr().out
-    assert told.startswith("Student code runs unprotected") and told.endswith("--seed=7\n")
+    assert told.startswith("Student code runs unprotected") and "--seed=7@" in told
     assert f"{usual.id}, {usual.title}: failed" in told and f"{usual.finding} at {usual.place}" in told
     assert usual.message in told and usual.hint in told
 
@@ -66,11 +66,13 @@ def test_an_exception_that_a_probe_looks_at_is_shown_whole(tmp_path, capsys):
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):
-    for check, folder, told in (
-        ("raw-score", ROOT / "solution", "Did you mean raw-scores?"),
-        ("raw-scores", tmp_path / "nowhere", "There is no folder"),
+    for check, folder, more, told in (
+        ("raw-score", ROOT / "solution", [], "Did you mean raw-scores?"),
+        ("raw-scores", tmp_path / "nowhere", [], "There is no folder"),
+        ("raw-scores", ROOT / "solution", ["--seed=seven"], "is not a seed"),
+        ("raw-scores", ROOT / "solution", [f"--key={tmp_path / 'nowhere'}"], "cannot be read"),
     ):
-        assert main(["try", check, str(folder)]) == 2
+        assert main(["try", check, str(folder), *more]) == 2
         shown = capsys.readouterr()
         assert shown.out == "" and told in shown.err and len(shown.err.splitlines()) == 1
 
@@ -85,7 +87,7 @@ def test_a_slip_in_a_check_is_shown_with_its_line(capsys):
     week = replace(WEEK)
     slip = replace(WEEK.check["builds"], function=with_a_slip)
     vars(week)["checks"] = tuple(slip if check.id == slip.id else check for check in WEEK.checks)  # as it keeps them
-    status = try_check.run(Namespace(check="builds", submission=ROOT / "solution", seed=1), week)
+    status = try_check.run(Namespace(check="builds", submission=ROOT / "solution", seed="1", key=None), week)
     told = capsys.readouterr().out
     assert status != 0 and '{}["x"]' in told and "KeyError: 'x'" in told and str(Path(__file__)) in told
 

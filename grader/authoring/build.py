@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
-    """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ need mending."""
+    """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ must be fixed."""
     try:
         outputs = build(root)
     except MarkerError as error:
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     except BadRubric as error:
         print(f"Nothing was built: {error}", file=sys.stderr)
         return 2
-    except (KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is none
+    except (KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is not valid
         print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     for leak in leaks(read_solution(root), outputs):

@@ -79,7 +79,7 @@ def student_version(name: str, text: str, invitations: dict[str, str]) -> str:
         ast.parse(made)
     except SyntaxError as error:
         raise MarkerError(
-            name, error.lineno or 1, f"without the solution this is no Python ({error.msg}): move the markers"
+            name, error.lineno or 1, f"without the solution this is not valid Python ({error.msg}): move the markers"
         ) from error
     return made
 
@@ -93,8 +93,8 @@ def stub(name: str, region: Region, invitations: dict[str, str]) -> list[str]:
         raise MarkerError(
             name,
             region.begin,
-            f"{region.function} is no TODO of the contract (those of {name}: {expected}). A renamed TODO gets its name "
-            "back; around a helper of your own put the markers at the top level",
+            f"{region.function} is not a TODO of the contract (those of {name}: {expected}). A renamed TODO gets its "
+            "name back; around a helper of your own put the markers at the top level",
         )
     todo = Todo(number, region.function, invitations[str(number)])
     return [region.indent + line for line in todo.lines]

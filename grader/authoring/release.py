@@ -140,7 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
-    """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository needs mending."""
+    """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository must be fixed."""
     folder = arguments.out.resolve()
     try:
         if folder == root or folder in root.parents:

@@ -61,7 +61,7 @@ def short(rubric: Rubric) -> Rubric:
 
 
 def complaints(rows: Sequence[Row], found: dict[str, Attack]) -> list[str]:
-    """One line an attack that gains, or ends as it should not."""
+    """One line for each attack that gains, or ends as it should not."""
     earned = {(row.base, tuple(sorted(row.parts))): row.score for row in rows if row.entry.startswith(HARMLESS)}
     told = []
     for row in rows:

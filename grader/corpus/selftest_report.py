@@ -36,7 +36,7 @@ def headline(found: Matrix) -> list[str]:
             f"and of {right} the first thing named is the mistake ({share(right, len(chaffs))})."
         )
     if found.attacks:
-        told.append(f"{found.attacks} attacks: {len(found.gains)} gain points or end otherwise than they may.")
+        told.append(f"{found.attacks} attacks: {len(found.gains)} gain points or end in a way they must not.")
     if found.fits_not or found.void:
         told.append(
             f"Of the other combinations {found.fits_not} do not fit, and {found.void} are void "
@@ -60,7 +60,7 @@ def lists(found: Matrix) -> list[tuple[str, str, list[str]]]:
     free = [row for row in found.missed if row.failed]
     silent = [row for row in found.missed if not row.failed]
     every = [
-        ("Correct solutions that lose points", "Students who wrote this would be marked down unjustly.", alarms(found)),
+        ("Correct solutions that lose points", "Students who wrote this would lose points unfairly.", alarms(found)),
         ("Not caught", "Wrong, and nothing is said.", [f"{label(r)}: {what(r, found)}" for r in silent]),
         (
             "Seen, but it costs nothing",
@@ -72,8 +72,8 @@ def lists(found: Matrix) -> list[tuple[str, str, list[str]]]:
             "The student loses points and is sent to the wrong place first.",
             [misnaming(row, found) for row in found.misnamed],
         ),
-        ("Attacks", "Hostile code that gains points, or ends otherwise than it may.", found.gains),
-        ("Patches that no longer fit", "The reference changed: write these anew.", list(found.unfit)),
+        ("Attacks", "Hostile code that gains points, or ends in a way it must not.", found.gains),
+        ("Patches that no longer fit", "The reference changed: write these again.", list(found.unfit)),
         ("Trouble", "The grader's own fault.", [f"{label(row)}: {row.trouble[0]}" for row in found.trouble]),
         ("Since the selftest before this one", "Compared by name.", found.changes),
     ]
@@ -81,7 +81,7 @@ def lists(found: Matrix) -> list[tuple[str, str, list[str]]]:
 
 
 def alarms(found: Matrix) -> list[str]:
-    """One line a wheat: on how many of its seeds, and what it lost."""
+    """One line per wheat: on how many of its seeds, and what it lost."""
     runs = Counter(row.entry for row in found.of("wheats"))
     lines = []
     for name in dict.fromkeys(row.entry for row in found.false_alarms):
@@ -103,7 +103,7 @@ def misnaming(row: Row, found: Matrix) -> str:
 
 
 def idle(found: Matrix) -> list[str]:
-    """Sentences about checks that could go without any chaff going free."""
+    """Sentences about checks that could be removed: every chaff would still be caught."""
     if not found.of("chaffs"):
         return []
     lines = check_lines(found)

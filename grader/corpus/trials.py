@@ -61,7 +61,7 @@ class Row:
     """One finished grading, as one line of runs.jsonl.
 
     failed: {check id: [status, finding or "", points lost]} for checks that did not pass.
-    trouble: details of grader_error, which is our fault and no verdict.
+    trouble: details of grader_error, which is our fault and not a verdict.
     """
 
     key: str
@@ -110,7 +110,7 @@ class Store:
             content = self.path.read_bytes() if self.path.exists() else b""
             self.file = self.path.open("a", encoding="utf-8", newline="\n")
             if content and not content.endswith(b"\n"):
-                self.file.write("\n")  # the last line was torn; it must not take the next one with it
+                self.file.write("\n")  # the last line was torn; it must not spoil the next one
         except OSError as error:
             raise CannotKeep(
                 f"The folder {folder} cannot be written ({error.strerror}); give another --out."
@@ -134,7 +134,7 @@ class Store:
 
 
 def rows_of(path: Path) -> list[Row]:
-    """The rows of a file of runs, the last for each key; a line that is none is skipped, its run is simply repeated."""
+    """The rows of a file of runs, the last for each key; a line that is not valid is skipped, and its run repeated."""
     found = {}
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -252,7 +252,7 @@ class Pool:
                     server = self.open()
                     row = perform(trial, server, self.rubric, self.grader)
                 if self.stopping.is_set():
-                    return  # what was cut short is no verdict
+                    return  # what was cut short is not a verdict
                 self.store.add(row)
                 self.done.put(row)
         except BaseException as error:

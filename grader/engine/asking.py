@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from grader.engine.check import Check
 from grader.engine.endings import NotSeen, is_fatal
 from grader.engine.probe_index import ProbeIndex
 from grader.engine.rubric import Rubric
+from grader.engine.run_folders import KeptFiles
 from grader.engine.submission.read import Submission
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import Job, Limits, Outcome, Request
@@ -34,9 +36,14 @@ class Asking:
         self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
         self.student_seed, self.folder, self.deadline = student_seed, folder, deadline
         submission.stage(folder / "stage")
-        (folder / "home").mkdir()
+        self.kept = KeptFiles(folder)
+        self.kept.keep(folder / "stage")
+        self.fresh = False  # ask only processes that no student code has been in
+        self.losses = 0  # how often files of ours had to be put back
         self.on_progress: OnProgress | None = None  # of the check that takes long
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, Job] = {}  # the last that was asked a question
+        self.asked: dict[Job, int] = {}  # all of them, and the losses before
+        self.settled: dict[Job, Outcome] = {}  # what came of those that a check has waited for
         self.ahead: list[tuple[Check, str, Job]] = []  # what was asked before its turn: (check, probe, job)
         self.asking = threading.Lock()
         self.broken_files: dict[str, NotSeen] = {}  # module -> how its import ended
@@ -53,34 +60,69 @@ class Asking:
         for earlier in filter(None, known):
             raise NotSeen(earlier.outcome, blocked=True)
         job = self.request(check, probe, arguments)
+        if job not in self.settled:
+            outcome = self.wait(job)
+            if self.lost_files(job, outcome):
+                job = self.request(check, probe, arguments, again=job)
+                outcome = self.wait(job)
+                if self.lost_files(job, outcome):  # by its own doing, unless it could not have done that
+                    kind = "lost" if self.isolation == "confined" else "deleted"
+                    outcome = replace(outcome, kind=kind, detail="the run's folder was deleted, and deleted again")
+            self.settled[job] = outcome
+        return self.settled[job]
+
+    def wait(self, job: Job) -> Outcome:
+        """The outcome of a job, or `timeout` when the run's time is over."""
         outcome = job.wait(max(0.0, self.deadline - time.monotonic()))
         if outcome is None:
             job.cancel()
             outcome = Outcome("timeout", detail="run")
         return outcome
 
+    def lost_files(self, job: Job, outcome: Outcome) -> bool:
+        """Whether something that the run had laid out was deleted since a job was asked, which may have missed it."""
+        if outcome.detail == "run":
+            return False
+        with self.asking:
+            self.put_back()
+            return self.losses > self.asked[job] or not Path(job.request.home).is_dir()
+
+    def put_back(self) -> None:
+        if self.kept.missing():
+            self.losses += 1
+            self.kept.put_back()
+
     def begin(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> None:
         """Ask now what the check will ask in its turn."""
         self.ahead.append((check, probe, self.request(check, probe, arguments)))
 
-    def request(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Job:
-        """The job that answers a question; asked once. What is begun ahead asks from a thread, hence the lock."""
+    def request(self, check: Check, probe: str, arguments: Mapping[str, Any], again: Job | None = None) -> Job:
+        """The job that answers a question; asked once. What is begun ahead asks from a thread, hence the lock.
+
+        again: the job whose answer does not count, to ask anew in a fresh child
+        """
         key = repr((probe, sorted((n, digest_of(a)) for n, a in arguments.items())))
         with self.asking:
-            if key not in self.jobs:
-                self.jobs[key] = self.submit(check.id == self.contract.long, check.part, probe, arguments)
+            if self.jobs.get(key) is again:
+                fresh = self.fresh or again is not None
+                job = self.submit(check.id == self.contract.long, check.part, probe, arguments, fresh)
+                self.jobs[key], self.asked[job] = job, self.losses
             return self.jobs[key]
 
-    def submit(self, long: bool, part: str, probe: str, arguments: Mapping[str, Any]) -> Job:
-        home = self.folder / "home" / str(len(self.jobs))
-        home.mkdir()
+    def submit(self, long: bool, part: str, probe: str, arguments: Mapping[str, Any], fresh: bool) -> Job:
+        self.put_back()
+        home = self.folder / "home" / str(len(self.asked))
+        home.mkdir(parents=True)
+        reads = tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder)))
+        for path in reads:
+            self.kept.keep(Path(path))
         request = Request(
             probe=self.probes.address(probe),
             needs=self.probes.needs_of(probe),
             stage=str(self.folder / "stage"),
             home=str(home),
             seed=self.student_seed,
-            reads=tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder))),
+            reads=reads,
             arguments=dict(arguments),
             stand_ins=tuple(self.broken_files),
             given=self.contract.given,
@@ -90,14 +132,16 @@ class Asking:
                 self.limits[f"{part}_seconds" if long else "check_seconds"],
                 int(self.limits["output_bytes"]),
                 int(self.limits["memory_bytes"]),
+                self.limits["stall_seconds"],
             ),
+            fresh=fresh,
         )
         return self.server.submit(request, self.on_progress if long else None)
 
     def remember(self, check: Check, ending: NotSeen) -> None:
         """Keep what must not be tried again, and stop what is bound to run into it."""
         outcome = ending.outcome
-        if ending.blocked:
+        if ending.blocked or outcome.kind in ("lost", "refused"):  # no doing of the submission's
             return
         if outcome.importing and outcome.kind != "file":
             self.broken_files.setdefault(outcome.importing, ending)
@@ -118,7 +162,7 @@ class Asking:
     @property
     def measures(self) -> list[str]:
         """What confined every child of this run that ran student code."""
-        told = [set(job.measures) for job in self.jobs.values() if job.measures is not None]
+        told = [set(job.measures) for job in self.asked if job.measures is not None]
         return sorted(set.intersection(*told) if told else self.server.measures())
 
     @property
@@ -127,7 +171,7 @@ class Asking:
 
     def close(self) -> None:
         """Stop what still runs."""
-        for job in self.jobs.values():
+        for job in self.asked:
             if job.outcome is None:
                 job.cancel()
 

@@ -29,6 +29,11 @@ class Todo:
     also: tuple[str, ...] = ()
 
     @property
+    def is_method(self) -> bool:
+        """A method that the grader's own code calls through an object, not Class() itself."""
+        return "." in self.function and not self.name.startswith("__")
+
+    @property
     def name(self) -> str:
         """The function as a student would say it: the method's own name, without its class."""
         return self.function.split(".")[-1]
@@ -80,6 +85,7 @@ class Contract:
     tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
     runtime: the module that warms a worker up; preload: modules every worker imports before it serves
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
+    known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
     """
 
@@ -98,6 +104,7 @@ class Contract:
     preload: tuple[str, ...] = ()
     bundled: tuple[str, ...] = ()
     verify: Callable[[], object] = lambda: None
+    known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()
     live: LiveWords = LiveWords()

@@ -15,6 +15,12 @@ from grader.engine.result import Status
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import Outcome
 
+CRASHES = {
+    "memory": "out-of-memory",
+    "output": "too-much-output",
+    "protocol": "answer-malformed",
+    "deleted": "folder-deleted",
+}
 SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
 
 
@@ -53,11 +59,9 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     if kind in ("raised", "failed"):
         return raised(contract, outcome, facts, check)
     if kind == "timeout":
-        finding = "run-timeout" if outcome.detail == "run" else "import-timeout" if outcome.importing else "timeout"
-        return "timeout", Finding(finding, facts | {"seconds": f"{outcome.seconds:.0f}"})
-    if kind in ("memory", "output", "protocol"):
-        named = {"memory": "out-of-memory", "output": "too-much-output", "protocol": "answer-malformed"}[kind]
-        return "crashed", Finding(named, facts | {"detail": outcome.detail})
+        return "timeout", timeout(outcome, facts)
+    if kind in CRASHES:
+        return "crashed", Finding(CRASHES[kind], facts | {"detail": outcome.detail})
     if kind == "refused":
         return "grader_error", Finding("grader-broken", {"detail": one_line(str(outcome.values.get("why")))})
     if kind == "died":
@@ -71,15 +75,23 @@ def asked(check: Check) -> dict[str, Any]:
     return {"function": function, "file": f"{module}.py"}
 
 
+def malformed(check: Check, detail: str) -> Finding:
+    """The finding for an answer that is none."""
+    return Finding("answer-malformed", asked(check) | {"detail": one_line(detail)})
+
+
 def reason(outcome: Outcome) -> str:
     """What something waits for, as the end of "This waits until ..."."""
     if outcome.importing:
         return f"{outcome.importing}.py can be imported"
     if outcome.kind == "missing-name":
         return f"{outcome.values.get('module')}.py defines {outcome.values.get('name')}"
-    return {"timeout": "the endless or very slow code is fixed", "output": "the endless printing is fixed"}.get(
-        outcome.kind, "the code that ended Python is fixed"
-    )
+    what = {
+        "timeout": "waits without end" if outcome.detail == "asleep" else "is endless or very slow",
+        "output": "prints without end",
+        "deleted": "deletes the grader's folder",
+    }
+    return f"the code that {what.get(outcome.kind, 'ended Python')} is fixed"
 
 
 def missing_name(outcome: Outcome) -> Finding:
@@ -118,11 +130,22 @@ def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: C
             return "crashed", Finding(slip.finding, facts)
     if not error.frames:
         if error.type == "TypeError" and (called := SIGNATURE.search(message)):
-            own = {name.partition(".")[2] for name in check.calls} | {todo.name for todo in contract.todos}
+            methods = {todo.name for todo in contract.todos if todo.is_method}
+            own = {name.partition(".")[2] for name in check.calls} | methods
             ours = own & set((called[1] or "").split("."))
             return "failed", Finding("wrong-signature" if ours or not called[1] else "brackets-missing", facts)
         return "crashed", Finding("answer-odd", facts)
     return "crashed", Finding("import-raises" if outcome.importing else "raises", facts)
+
+
+def timeout(outcome: Outcome, facts: dict[str, Any]) -> Finding:
+    facts = facts | {"seconds": f"{outcome.seconds:.0f}"}
+    if outcome.detail == "run":
+        return Finding("run-timeout", facts)
+    if outcome.detail == "asleep":
+        what = f"Importing {facts['file']}" if outcome.importing else facts["function"]
+        return Finding("waits-for-ever", facts | {"what": what})
+    return Finding("import-timeout" if outcome.importing else "timeout", facts)
 
 
 def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:
@@ -139,4 +162,4 @@ def died(outcome: Outcome, facts: dict[str, Any]) -> Finding:
 def is_fatal(outcome: Outcome) -> bool:
     """Whether it cost a child: what ended this way is not tried again."""
     out_of_memory = outcome.raised is not None and outcome.raised.type == "MemoryError"
-    return outcome.kind in ("timeout", "memory", "output", "died", "protocol") or out_of_memory
+    return outcome.kind in ("timeout", "died", *CRASHES) or out_of_memory

@@ -47,6 +47,7 @@ class Result:
 
     recorded: the week's own entries of score.json, by name; sections says what reports make of them
     evidence: arrays for pictures; they travel in evidence.npz
+    trouble: stacks of the grader's own code, for those who look after it; they travel in trouble.txt
     """
 
     started_at: str
@@ -58,6 +59,7 @@ class Result:
     recorded: Mapping[str, Any] = field(default_factory=dict)
     prints: str = ""  # the tail of what student code printed in the first check that did not pass
     evidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trouble: str = field(default="", compare=False)
     sections: Sections = field(default=NO_SECTIONS, repr=False, compare=False)
 
     @property
@@ -95,7 +97,7 @@ class Result:
 
     @property
     def untouched(self) -> bool:
-        """True for a skeleton fresh from the box."""
+        """True for a skeleton in which nothing is done yet."""
         return bool(self.checks) and all(check.status == "todo" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Result:
     def from_json(cls, raw: Any, sections: Sections) -> Result:
         """Raises BadScore. Nothing in the file is trusted to be of the right kind."""
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-            raise BadScore(f"this is no score.json of schema {SCHEMA}")
+            raise BadScore(f"this is not a score.json of schema {SCHEMA}")
         try:
             checks = tuple(check_from_json(entry) for entry in raw["checks"])
             result = cls(

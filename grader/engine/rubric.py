@@ -16,7 +16,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LIMITS = ("import_seconds", "check_seconds", "run_seconds", "output_bytes", "file_bytes", "memory_bytes")
+LIMITS = (
+    "import_seconds",
+    "check_seconds",
+    "stall_seconds",
+    "run_seconds",
+    "output_bytes",
+    "file_bytes",
+    "memory_bytes",
+)
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 

@@ -6,40 +6,57 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from grader.engine import VERSION
+from grader.engine import VERSION, trouble
 from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
 from grader.engine.contract import Contract
-from grader.engine.endings import NotSeen, ProtocolBroken, asked, finding_of
+from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
 from grader.engine.hints import Hint, load_hints
 from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
 from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Result, Status
 from grader.engine.rubric import Rubric, load_rubric
-from grader.engine.run_folders import private_folder
+from grader.engine.run_folders import private_folder, remove_folder
 from grader.engine.student import Notes, Student
 from grader.engine.submission.manifest import grader_digest
 from grader.engine.submission.read import Submission
+from grader.engine.trouble import stack_of
 from grader.engine.wording import as_an_invitation, check_result, point_to_cause, todo_of
+from grader.engine.worker.raised import Raised
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.trusted.start import OnProgress, Server, start
 
 # What comes of an answer of another shape than a probe gives: somebody else than the probe wrote it
-ODD_ANSWER = (TypeError, AttributeError, IndexError, KeyError, ValueError)
+ODD_ANSWER = (TypeError, AttributeError, IndexError, KeyError, ValueError, ArithmeticError)
+NO_ANSWER = (OSError, MemoryError)  # what no answer can lead to
 
 OnResult = Callable[[CheckResult], None]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check. traces: the stacks of what the grader's own code stopped with, on either side."""
+
+    status: Status
+    finding: Finding | None = None
+    raised: Raised | None = None
+    traces: tuple[str, ...] = ()
+
+    @property
+    def may_be_ours(self) -> bool:
+        return bool(self.traces) and self.status in ("failed", "crashed", "grader_error")
+
+
 def start_server(contract: Contract, kind: str | None = None, isolation: str | None = None) -> Server:
     """A warm server with what the week's probes need imported; for one run or for many."""
-    return start(kind, private_folder(), isolation, surroundings(contract))
+    return start(kind, private_folder(), isolation, surroundings(contract), remove_folder)
 
 
 def surroundings(contract: Contract) -> Surroundings:
@@ -79,6 +96,8 @@ class Run:
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}
+        self.traces: dict[str, tuple[str, ...]] = {}  # of the checks that did not pass
+        self.known_good: Run | None = None  # opened when it is asked for the first time
         self.beginning: threading.Thread | None = None
 
     # -- judging ---------------------------------------------------------------------------------------------
@@ -104,37 +123,63 @@ class Run:
     def check(self, check: Check) -> CheckResult:
         """Run one check. Only our own fault ends as grader_error; nothing is raised for the student's."""
         start = time.monotonic()
-        status: Status = "passed"
-        finding, raised = None, None
+        verdict = self.look(check)
+        if verdict.may_be_ours and verdict.finding and verdict.status != "grader_error" and self.is_ours(check):
+            what = verdict.finding.facts.get("error") or verdict.finding.facts.get("detail") or verdict.finding.id
+            ours = broken(f"{what}; the grader's own solution stops there too")
+            verdict = Verdict("grader_error", ours, traces=verdict.traces)
+        status, finding = verdict.status, verdict.finding
+        quiet = status in ("passed", "grader_error")
+        frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), verdict.raised)
+        points, seconds = self.rubric.points[check.id], time.monotonic() - start
+        result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
+        self.results[check.id], self.traces[check.id] = result, verdict.traces
+        return result
+
+    def look(self, check: Check) -> Verdict:
+        """Run a check's function, and say what it means how that ended."""
         student = self.student(check)
         try:
             if check.begin is not None and self.beginning is not None:
                 self.beginning.join()
             check.function(student)
         except Failed as failed:
-            status, finding = "failed", failed.finding
+            return Verdict("failed", failed.finding, traces=tuple(student.traces))
         except NotSeen as ending:
             status, finding = self.judge(check, ending)
-            raised = ending.outcome.raised
-        except ProtocolBroken as error:
-            status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": str(error)})
+            return Verdict(status, finding, ending.outcome.raised, tuple(student.traces))
         except (KeyboardInterrupt, SystemExit):
             raise
         except GraderTrouble as error:
-            status, finding = "grader_error", Finding("grader-broken", {"detail": str(error)})
+            return Verdict("grader_error", broken(str(error)))
         except Exception as error:
-            if student.answered and isinstance(error, ODD_ANSWER):
+            traces = (*student.traces, stack_of(error))
+            if isinstance(error, ProtocolBroken):
+                return Verdict("crashed", malformed(check, str(error)), traces=traces)
+            if self.notes.answered and self.may_come_of_an_answer(error):
                 detail = f"it could not be read: {type(error).__name__}"
-                status, finding = "crashed", Finding("answer-malformed", asked(check) | {"detail": detail})
-            else:
-                status = "grader_error"
-                finding = Finding("grader-broken", {"detail": f"{type(error).__name__}: {error}"})
-        quiet = status in ("passed", "grader_error")
-        frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), raised)
-        points, seconds = self.rubric.points[check.id], time.monotonic() - start
-        result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
-        self.results[check.id] = result
-        return result
+                return Verdict("crashed", malformed(check, detail), traces=traces)
+            return Verdict("grader_error", broken(f"{type(error).__name__}: {error}"), traces=traces)
+        return Verdict("passed")
+
+    def may_come_of_an_answer(self, error: Exception) -> bool:
+        """Whether student code may have brought a check to raise this. With a known good solution that can be tried."""
+        if self.contract.known_good():
+            return not isinstance(error, NO_ANSWER)
+        return isinstance(error, ODD_ANSWER)
+
+    def is_ours(self, check: Check) -> bool:
+        """Whether a check stops in the grader's own code for a solution that is known to be good, too.
+
+        What a child says of itself proves nothing: student code could say that it was our fault. This does.
+        """
+        if self.known_good is None:
+            if not (files := dict(self.contract.known_good())):
+                return False
+            submission = Submission("known-good", self.folder, self.contract, files)
+            self.known_good = Run(submission, self.server, self.rubric, self.hints, self.seed, key=self.key)
+            self.known_good.asking.deadline, self.known_good.asking.fresh = self.asking.deadline, True
+        return self.known_good.look(check).may_be_ours
 
     def judge(self, check: Check, ending: NotSeen) -> tuple[Status, Finding | None]:
         """The status and finding for an observation that gave no answer."""
@@ -178,13 +223,20 @@ class Run:
             recorded=dict(self.notes.recorded),
             prints=clean(self.notes.prints.get(first.id, ""))[-2000:] if first else "",
             evidence=self.notes.evidence,
+            trouble=trouble.page(self.results, self.traces),
             sections=self.contract.sections,
         )
 
     def close(self) -> None:
         """Stop what still runs and remove the run's folder."""
+        if self.known_good is not None:
+            self.known_good.close()
         self.asking.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
+
+
+def broken(detail: str) -> Finding:
+    return Finding("grader-broken", {"detail": one_line(detail)})
 
 
 def grade(

@@ -24,12 +24,14 @@ class Notes:
 
     memory: inputs and readings that several checks share; recorded: what goes into score.json, by name
     evidence: arrays for pictures; prints: {check id: what student code printed while it was observed}
+    answered: whether anything that student code may have written has been seen
     """
 
     memory: dict[str, Any] = field(default_factory=dict)
     recorded: dict[str, Any] = field(default_factory=dict)
     evidence: dict[str, np.ndarray] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
+    answered: bool = False
 
 
 class Student:
@@ -40,15 +42,17 @@ class Student:
     ):
         self._check, self._asking, self._notes = check, asking, notes
         self.rubric, self._rng = rubric, rng
-        self.answered = False
+        self.traces: list[str] = []  # what the grader's own code stopped with beside the student's, as children tell
 
     def observe(self, probe: str, **arguments: Any) -> Answer:
         """Run a probe beside the student's code, or take its earlier answer to the same question."""
         outcome = self._asking.observe(self._check, probe, arguments)
         self._notes.prints[self._check.id] = outcome.prints
+        if outcome.trace and outcome.trace not in self.traces:
+            self.traces.append(outcome.trace)
         if outcome.kind != "answer":
             raise NotSeen(outcome)
-        self.answered = True
+        self._notes.answered = True
         return Answer(outcome.values, outcome.prints)
 
     def begin(self, probe: str, **arguments: Any) -> None:
@@ -64,7 +68,7 @@ class Student:
         return self._asking.folder / name
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once a run: for inputs and readings that several checks share."""
+        """What `make` gives, made once per run: for inputs and readings that several checks share."""
         if name not in self._notes.memory:
             self._notes.memory[name] = make()
         return self._notes.memory[name]

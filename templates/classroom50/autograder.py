@@ -1,4 +1,4 @@
-"""Classroom 50 runs this once a submission, in the student's checkout; the grader lies beside it.
+"""Classroom 50 runs this once per submission, in the student's checkout; the grader lies beside it.
 
 It writes result.json, release-body.md and report.html there and ends with 0 whatever the score. Another status is
 trouble of the grader's own. GRADER_PYTHON names an interpreter that has the grader's dependencies already (a container

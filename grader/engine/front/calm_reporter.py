@@ -11,6 +11,7 @@ from _pytest.terminal import TerminalReporter
 from rich.console import RenderableType
 from rich.live import Live
 
+from grader.engine import trouble
 from grader.engine.front.pytest_session import Host
 from grader.engine.keys import Key, key_path
 from grader.engine.printable import one_line
@@ -104,6 +105,8 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
             if self.config.option.report:
                 page = Path(self.config.option.report) / "report.html"
                 self.say(f"The report to open: {page}")
+            if result.trouble:
+                self.say(trouble.line(self.config.option.report))
             if not practice_notice(result):  # else it is the report's first line
                 self.say(f"Isolation: {isolation_words(result)}")
             self.say(repeat_words(self.host.run.seed, self.host.run.key))

@@ -1,4 +1,4 @@
-"""`python -m grader try CHECK DIR`: one check on one submission, in this very process, where a debugger works.
+"""`python -m grader try CHECK DIR`: one check on one submission, in this process, where a debugger works.
 
 For whoever writes a check or wants to know why it says what it says. `breakpoint()` works in the check, in its probe
 and in the submitted files. Exit status: 0 passed, 1 not passed, 2 bad input, 3 trouble of the grader's own.
@@ -20,7 +20,9 @@ from pathlib import Path
 from grader.engine.check import Check, Failed, GraderTrouble
 from grader.engine.contract import Contract
 from grader.engine.endings import NotSeen
-from grader.engine.hints import load_hints
+from grader.engine.front.calm_reporter import repeat_words
+from grader.engine.front.pytest_session import BadSeed, seed_in
+from grader.engine.keys import BadKey, installation_key, read_key
 from grader.engine.result import CheckResult
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, surroundings
@@ -35,7 +37,8 @@ STATUSES = {"passed": 0, "grader_error": 3}  # exit statuses; 1 for all others
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("check", metavar="CHECK", help="the id of a check, as in rubric.toml")
     parser.add_argument("submission", type=Path, metavar="DIR", help="a folder with the submitted files, or a notebook")
-    parser.add_argument("--seed", type=int, metavar="N", help="the run's seed; without it a fresh one, printed")
+    parser.add_argument("--seed", metavar="N", help="the run's seed; without it a fresh one, printed")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key that goes with the seed")
 
 
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
@@ -47,22 +50,24 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
         print(f"There is no check {arguments.check}; {known}.{meant}", file=sys.stderr)
         return 2
     try:
-        rubric, hints = load_rubric(contract), load_hints(contract)
+        rubric = load_rubric(contract)
         contract.verify()
         submission = read(arguments.submission, contract, int(rubric.limits["file_bytes"]))
-    except (NoSubmission, BadRubric, GraderTrouble) as error:
+        key = read_key(arguments.key) if arguments.key else installation_key()
+        seed = seed_in(arguments.seed, key) if arguments.seed else None
+        server = InProcessServer(surroundings(contract), folder_of(submission))
+        one = Run(submission, server, rubric, seed=seed, key=key)
+    except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
         print(error, file=sys.stderr)
         return 2
     print(UNPROTECTED)
-    server = InProcessServer(surroundings(contract), folder_of(submission))
-    one = Run(submission, server, rubric, hints, arguments.seed)
     try:
         own: list[BaseException] = []
         result = one.check(watched(check, own))
         if result.status != "passed":  # a probe may also provoke errors, to look at them
             show_errors([*server.caught, *own])
         show(result)
-        print(f"To repeat this exactly: --seed={one.seed}")
+        print(repeat_words(one.seed, key))
     finally:
         one.close()
         server.close()
@@ -70,7 +75,7 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
 
 
 def folder_of(submission: Submission) -> Path | None:
-    """Where the very files lie that were read; None for a notebook, whose cells are put together elsewhere."""
+    """Where the files that were read lie; None for a notebook, whose cells are put together elsewhere."""
     if submission.is_notebook:
         return None
     path, files = submission.path.resolve(), submission.files
@@ -79,7 +84,7 @@ def folder_of(submission: Submission) -> Path | None:
 
 
 def watched(check: Check, errors: list[BaseException]) -> Check:
-    """The check, leaving behind what it raises that is no ending of a check."""
+    """The same check, which also keeps what it raises by mistake."""
 
     @functools.wraps(check.function)
     def function(student: Student) -> None:

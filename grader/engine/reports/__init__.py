@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from grader.engine import trouble
 from grader.engine.printable import one_line
 from grader.engine.reports import github
 from grader.engine.reports.words import score_words
@@ -48,6 +49,7 @@ def write(result: Result, folder: Path) -> list[Path]:
         np.savez_compressed(buffer, **result.evidence)  # type: ignore[arg-type]
         write_bytes(folder / "evidence.npz", buffer.getvalue())
         written.append(folder / "evidence.npz")
+    trouble.write(result.trouble, folder)
     write_text(folder / "report.html", page(result))
     return [*written, folder / "report.html"]
 
@@ -68,7 +70,7 @@ def read(folder: Path, sections: Sections) -> Result:
         result = Result.from_json(json.loads((folder / "score.json").read_text(encoding="utf-8")), sections)
     except (ValueError, RecursionError) as error:
         raise BadScore(one_line(str(error))) from error
-    return replace(result, evidence=evidence(folder / "evidence.npz"))
+    return replace(result, evidence=evidence(folder / "evidence.npz"), trouble=trouble.read(folder))
 
 
 def write_no_score(folder: Path, reason: str) -> None:

@@ -1,7 +1,7 @@
 """What GitHub Actions reads: the step summary, annotations on the student's own lines, notices and outputs.
 
 Workflow commands and their escaping: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-and packages/core/src/command.ts in actions/toolkit. Everything here is one command a line, and every line begins with
+and packages/core/src/command.ts in actions/toolkit. Everything here is one command per line, and every line begins with
 a command of ours, so text from a submission is never read as one.
 """
 
@@ -36,7 +36,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def annotations(result: Result, folder: str = "assignment") -> str:
-    """Workflow commands: one annotation a finding, at the student's own line, then the two notices about points.
+    """Workflow commands: one annotation per finding, at the student's own line, then the two notices about points.
 
     folder: where the submitted files lie in the student's repository, "" for its top. At most ten of a kind.
     """

@@ -15,7 +15,7 @@ from grader.engine.result import CheckResult, Result
 
 
 def results_json(result: Result, visibility: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """results.json: one test a check, in report order.
+    """results.json: one test per check, in report order.
 
     visibility: [visibility] of rubric.toml, {check id, part or "default": "visible", "hidden", ...}; the score is
     shown either way.

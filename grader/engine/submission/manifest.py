@@ -27,7 +27,7 @@ def digest(content: bytes) -> str:
 
 
 def dumps(hashes: Mapping[str, str], work: Collection[str] = ()) -> str:
-    """The form that `sha256sum --check` reads: "<hash>  <path>" a line, sorted.
+    """The form that `sha256sum --check` reads: "<hash>  <path>" per line, sorted.
 
     work: paths that a student is meant to change; they stand in comments, which sha256sum skips.
     """

@@ -29,7 +29,7 @@ ANSWER_BYTES = 20_000_000
 
 
 class NotANotebook(ValueError):
-    """These bytes are no notebook; the message says what reading it ended with."""
+    """These bytes are not a notebook; the message says what reading it ended with."""
 
 
 class Cell(NamedTuple):
@@ -96,14 +96,14 @@ def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
 
 
 def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
-    """(source without magics, tags) of every code cell. Raises NotANotebook when it is no notebook of version 4."""
+    """(source without magics, tags) of every code cell. Raises NotANotebook when it is not a notebook of version 4."""
     import nbformat
 
     try:
         book = nbformat.reads(content.decode("utf-8"), as_version=4)
         cells = [c for c in book.cells if c.cell_type == "code"]
         found = [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
-    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is no notebook
+    except Exception as error:  # nbformat raises many kinds; whichever it is, the file is not a notebook
         raise NotANotebook(type(error).__name__) from error
     total = itertools.accumulate(len(source) for source, _ in found)
     within = [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,10 @@ class Worker:
                 pass  # stopped, perhaps: then it is killed like anything else
         kill_family(self.pid)
         self.process.wait()
+
+
+def remove_tree(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_family(pid: int) -> None:

@@ -8,7 +8,7 @@ ESSENTIAL = ("files", "network", "signals", "memory of others", "no new privileg
 
 
 class NotConfined(RuntimeError):
-    """The tier `confined` was asked for and cannot be had; the message says what is missing."""
+    """The tier `confined` was asked for and is not available; the message says what is missing."""
 
 
 def missing(measures: Iterable[str]) -> list[str]:

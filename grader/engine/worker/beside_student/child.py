@@ -1,8 +1,9 @@
 """Inside the process that runs student code: import the submission, run one probe, answer.
 
 Everything here shares its process with student code, so none of it is trusted: it holds no secret, and what
-it sends is checked on the other side. Frames sent, in order: "started", "importing" (once a file), "imported",
-any number of "progress", and one of "answer", "raised", "untouched", "missing-name", "missing-file", "failed".
+it sends is checked on the other side. Frames sent, in order: "started", "importing" (once per file), "imported",
+any number of "progress", perhaps "trace", and one of "answer", "raised", "untouched", "missing-name", "missing-file",
+"memory", "failed".
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import re
 import shutil
 import sys
 import tempfile
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grader.engine.worker.beside_student.describe import describe
+from grader.engine.worker.beside_student.describe import TRACES, describe
 from grader.engine.worker.beside_student.importer import NotThere, StudentFiles
 from grader.engine.worker.beside_student.probing import MissingName, is_ours, untouched
 from grader.engine.worker.channel import Frame, encode
@@ -60,6 +60,7 @@ def run(
     """
     values = request.values
     files = None
+    TRACES.clear()
     try:
         probe = find_probe(values["probe"])
         runtime.seed(values["seed"])
@@ -78,10 +79,13 @@ def run(
         arguments = {n.removeprefix("argument:"): writable(v) for n, v in values.items() if n.startswith("argument:")}
         answer = probe(Student(modules, send), **arguments)
         flush()
-        send(encode("answer", answer))
+        ending = encode("answer", answer)
     except BaseException as error:
         flush()
-        send(describe_failure(error))
+        ending = describe_failure(error)
+    if TRACES:
+        send(encode("trace", {"text": "\n".join(TRACES)}))
+    send(ending)
     return files
 
 
@@ -129,8 +133,7 @@ def describe_failure(error: BaseException) -> bytes:
     if isinstance(error, MemoryError) or NO_MEMORY.search(raised.message):
         return encode("memory", {})
     if not raised.frames and not isinstance(error, (SystemExit, SyntaxError)):
-        text = "".join(traceback.format_exception(error))[-6000:]
-        return encode("failed", {"error": raised, "trace": text})
+        return encode("failed", {"error": raised})
     return encode("raised", {"error": raised})
 
 

@@ -96,7 +96,7 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return {name: sys.modules[name] for name in self.wanted}
 
     def unload(self) -> None:
-        """Forget the student's modules, so that the next probe imports them afresh."""
+        """Forget the student's modules, so that the next probe imports them again."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         if str(self.folder) in sys.path:

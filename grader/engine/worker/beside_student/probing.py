@@ -48,7 +48,7 @@ def is_ours(value: Any) -> bool:
 def attempt(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Raised | None]:
     """Call student code; return (value, None) or (None, what it raised).
 
-    An untouched TODO (NotImplementedError("TODO N: ...")) and MissingName pass through: they are no diagnosis.
+    An untouched TODO (NotImplementedError("TODO N: ...")) and MissingName pass through: they are not a diagnosis.
     """
     try:
         return function(*args, **kwargs), None

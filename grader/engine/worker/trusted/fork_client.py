@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.engine.worker.channel import encode
-from grader.engine.worker.processes import ServerFailed, Worker
+from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
@@ -64,14 +63,20 @@ class Line:
 
 
 class ForkServer:
-    """Starts the server process and hands it requests; many may run at once. `home` is removed at the end.
+    """Starts the server process and hands it requests; many may run at once. At the end `remove` removes `home`.
 
     isolation: "practice" for limits only; otherwise each child gets what the system has, up to `confined`.
     """
 
     kind = "fork"
 
-    def __init__(self, home: Path, surroundings: Surroundings, isolation: str | None = None):
+    def __init__(
+        self,
+        home: Path,
+        surroundings: Surroundings,
+        isolation: str | None = None,
+        remove: Callable[[Path], None] = remove_tree,
+    ):
         self.numbers, self.asked = 0, isolation
         wanted = "practice" if isolation == "practice" else "best"
         self.log = (home / "worker.log").open("wb")
@@ -98,7 +103,7 @@ class ForkServer:
         theirs_light.close()
         theirs_full.close()
         self.light, self.full = Line(ours_light), Line(ours_full)
-        self.home = home
+        self.home, self.remove = home, remove
 
     def measures(self) -> tuple[str, ...]:
         """What confines the children of this server; waits for the answer. Raises ServerFailed."""
@@ -210,7 +215,7 @@ class ForkServer:
             line.control.close()
         self.worker.end()
         self.log.close()
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.remove(self.home)
 
 
 def read_frames(job: Job, connection: socket.socket) -> None:

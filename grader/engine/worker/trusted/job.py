@@ -8,27 +8,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from grader.engine.worker.channel import BadFrame, Decoder, Frame
 from grader.engine.worker.raised import Raised
+from grader.engine.worker.trusted import family
 
 ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
 GRACE = 2.0  # seconds for a child to end after its answer, and for prints to arrive after its end
 START_SECONDS = 300.0  # for a worker to import its libraries on a slow, cold machine
-WEIGH_SECONDS = 1.0  # between two looks at how much memory a whole job takes
+LOOK_SECONDS = 1.0  # between two looks at what a whole job takes and does
+PATIENCE_AT_IMPORT = 3  # how many times longer nothing may happen while a file is imported
 KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
 
 
 @dataclass(frozen=True)
 class Limits:
-    """CPU seconds of the student's process and all it starts; wall seconds are four times that."""
+    """CPU seconds of the student's process and all it starts; wall seconds are four times that.
+
+    stall_seconds: wall seconds in which nothing of it may run; while a file is imported three times that
+    """
 
     import_seconds: float = 60
     probe_seconds: float = 30
     output_bytes: int = 4_000_000
     memory_bytes: int = 2_000_000_000  # of one process, beyond what it shares; three times that for all it starts
+    stall_seconds: float = 10
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Request:
     given: tuple[str, ...] = ()
     package: str = ""  # the name under which the files are a package too
     limits: Limits = Limits()
+    fresh: bool = False  # asked of a process that no student code has been in, where some are used again
 
     def values(self) -> dict[str, Any]:
         """The request as the values of a frame."""
@@ -81,6 +86,7 @@ class Outcome:
     prints: str = ""
     seconds: float = 0.0
     detail: str = ""
+    trace: str = ""  # stacks of exceptions that ended in the grader's own code there, as the child tells
 
     @property
     def raised(self) -> Raised | None:
@@ -132,6 +138,7 @@ class Job:
         self.outcome: Outcome | None = None
         self.importing = ""
         self.frames = 0
+        self.trace = ""
         self.passed: set[str] = set()
         self.measures: tuple[str, ...] | None = None  # what confines the process, once it has said so
         self.bad = ""
@@ -139,7 +146,9 @@ class Job:
         self.begun = time.monotonic()
         self.clock: float | None = None  # when the limit in force began to count
         self.cpu_at_clock = 0.0
-        self.weighed = time.monotonic()
+        self.looked = time.monotonic()
+        self.rest, self.reading, self.stalled = family.Rest(), False, False
+        self.stopping = False  # it has run into a limit
         self.limit = request.limits.import_seconds
         self.pid: int | None = None
         self.idle: bool | None = None  # a long-lived worker's word that it is ready for another probe, and unchanged
@@ -151,6 +160,9 @@ class Job:
 
     def feed(self, data: bytes) -> None:
         """Bytes from the worker. Never raises: what is wrong is remembered and ends the job."""
+        if self.stopping:
+            return
+        self.reading = True  # until this is done nobody takes what it sends
         with self.changed:
             try:
                 for frame in self.decoder.feed(data):
@@ -158,6 +170,7 @@ class Job:
             except BadFrame as error:
                 self.bad = self.bad or str(error)
             self.changed.notify_all()
+        self.reading = False
 
     def take(self, frame: Frame) -> None:
         self.frames += 1
@@ -180,6 +193,8 @@ class Job:
             self.passed.add("imported")
             self.importing = ""
             self.start_clock(self.request.limits.probe_seconds)
+        elif frame.kind == "trace":
+            self.trace = self.trace or str(frame.values.get("text", ""))
         elif frame.kind == "progress":
             if self.on_progress is not None:
                 self.on_progress(frame.values)
@@ -192,52 +207,40 @@ class Job:
     def start_clock(self, limit: float) -> None:
         self.clock, self.limit, self.cpu_at_clock = time.monotonic(), limit, self.cpu()
 
-    def family(self) -> list[psutil.Process]:
-        """The student's process and all below it."""
-        if self.pid is None:
-            return []
-        try:
-            root = psutil.Process(self.pid)
-            return [root, *root.children(recursive=True)]
-        except psutil.Error:
-            return []
-
-    def memory(self) -> int:
-        """Bytes of memory the processes of this job have for themselves."""
-        total = 0
-        for member in self.family():
-            try:
-                info = member.memory_info()
-                total += max(0, info.rss - getattr(info, "shared", 0))
-            except psutil.Error:
-                pass
-        return total
-
     def cpu(self) -> float:
-        """CPU seconds of the process and all below it; what ended and was reaped counts through its parent."""
-        total = 0.0
-        for member in self.family():
-            try:
-                total += sum(member.cpu_times()[:4])
-            except psutil.Error:
-                pass
-        return total
+        return family.cpu(family.members(self.pid))
 
     def over(self) -> str:
-        """Why the job must be stopped now, or ""."""
+        """Why the job must be stopped now, or "". Then nothing it says counts any more: it may notice how it ends."""
+        why = self.exceeded()
+        self.stopping = self.stopping or bool(why)
+        return why
+
+    def exceeded(self) -> str:
+        """The limit it has run into, or ""."""
         if self.bad:
             return "protocol"
         if self.prints.count > self.prints.limit:
             return "output"
         if self.clock is not None:
             wall = time.monotonic() - self.clock
-            if time.monotonic() - self.weighed > WEIGH_SECONDS:
-                self.weighed = time.monotonic()
-                if self.memory() > 3 * self.request.limits.memory_bytes:
-                    return "memory"
+            if time.monotonic() - self.looked > LOOK_SECONDS and (why := self.look()):
+                return why
             if wall > 4 * self.limit or (wall > self.limit and self.cpu() - self.cpu_at_clock > self.limit):
                 return "timeout"
         return ""
+
+    def look(self) -> str:
+        """Look at the whole job, which costs some milliseconds; says why it must be stopped, or ""."""
+        self.looked, limits = time.monotonic(), self.request.limits
+        members = family.members(self.pid)
+        if family.memory(members) > 3 * limits.memory_bytes:
+            return "memory"
+        patience = limits.stall_seconds * (1 if "imported" in self.passed else PATIENCE_AT_IMPORT)
+        waits_for_us = self.reading or self.final is not None
+        still, dozing = self.rest.look([] if waits_for_us else members, self.looked)
+        self.stalled = still > patience or dozing > family.BLINKING * patience
+        return "timeout" if self.stalled else ""
 
     def end(self, kind: str, status: int | None = None, until: bytes = b"", detail: str = "") -> None:
         """Settle the outcome; the first call counts."""
@@ -247,9 +250,9 @@ class Job:
             if self.prints.count > self.prints.limit and kind != "cancelled":
                 kind = "output"
             values = self.final.values if self.final is not None and kind in ENDINGS else {}
-            self.outcome = Outcome(
-                kind, values, status, self.importing, self.prints.text(until), time.monotonic() - self.begun, detail
-            )
+            detail = detail or ("asleep" if self.stalled and kind == "timeout" else "")
+            prints, seconds = self.prints.text(until), time.monotonic() - self.begun
+            self.outcome = Outcome(kind, values, status, self.importing, prints, seconds, detail, self.trace)
             self.changed.notify_all()
 
     def cancel(self) -> None:

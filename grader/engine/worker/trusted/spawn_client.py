@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 from grader.engine.worker.channel import BadFrame, Decoder, encode
-from grader.engine.worker.processes import ServerFailed, Worker
+from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
 from grader.engine.worker.walls.limits import clean_environment
@@ -24,7 +24,7 @@ class Interpreter:
 
     def __init__(self, home: Path, what: str, surroundings: Surroundings, changed: threading.Condition):
         self.what, self.changed = what, changed
-        self.ready = self.dead = self.busy = False
+        self.ready = self.dead = self.busy = self.used = False
         self.job: Job | None = None
         self.stray = b""
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C in the terminal is for us
@@ -78,21 +78,26 @@ class Interpreter:
 
 
 class SpawnServer:
-    """A small pool of interpreters. The job that takes long holds one while the checks use another."""
+    """A small pool of interpreters. The job that takes long holds one while the checks use another.
+
+    At the end `remove` removes `home`.
+    """
 
     kind = "spawn"
     isolation = "practice"
     at_once = 2
 
-    def __init__(self, home: Path, surroundings: Surroundings):
-        self.home, self.surroundings = home, surroundings
+    def __init__(self, home: Path, surroundings: Surroundings, remove: Callable[[Path], None] = remove_tree):
+        self.home, self.surroundings, self.remove = home, surroundings, remove
         self.seen: tuple[str, ...] = ()  # the measures in force, as the last worker told
         self.changed = threading.Condition()
         self.closed = False
+        # a worker dies with the thread that started it (PR_SET_PDEATHSIG), so that is one that lasts
+        self.starter = ThreadPoolExecutor(1)
         self.pool = [self.start("light"), self.start("full")]
 
     def start(self, what: str) -> Interpreter:
-        return Interpreter(self.home, what, self.surroundings, self.changed)
+        return self.starter.submit(Interpreter, self.home, what, self.surroundings, self.changed).result()
 
     def measures(self) -> tuple[str, ...]:
         """What limits the workers here; known once one has run."""
@@ -131,11 +136,13 @@ class SpawnServer:
                 for worker in broken:
                     self.pool.remove(worker)
                     self.pool.append(self.start("full"))
-                idle = [w for w in self.pool if not w.busy]
+                idle = [w for w in self.pool if not w.busy and not (job.request.fresh and w.used)]
+                if not idle and job.request.fresh and all(w.used for w in self.pool):
+                    self.pool.append(self.start("full"))
                 fitting = [w for w in idle if w.what == job.request.needs] or idle
                 for worker in fitting:
                     if worker.ready:
-                        worker.busy = True
+                        worker.busy = worker.used = True
                         return worker
                 if time.monotonic() > deadline and fitting:
                     raise ServerFailed("no worker became ready in time")
@@ -197,4 +204,5 @@ class SpawnServer:
             pool = list(self.pool)
         for worker in pool:
             worker.kill()
-        shutil.rmtree(self.home, ignore_errors=True)
+        self.starter.shutdown()
+        self.remove(self.home)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from grader.engine.worker.processes import remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import NotConfined, missing
 from grader.engine.worker.trusted.job import Job, Request
@@ -27,8 +28,14 @@ class Server(Protocol):
     def close(self) -> None: ...
 
 
-def start(kind: str | None, home: Path, isolation: str | None, surroundings: Surroundings) -> Server:
-    """A warm server: "fork" on Linux, "spawn" elsewhere and on request. `home` is removed when it closes.
+def start(
+    kind: str | None,
+    home: Path,
+    isolation: str | None,
+    surroundings: Surroundings,
+    remove: Callable[[Path], None] = remove_tree,
+) -> Server:
+    """A warm server: "fork" on Linux, "spawn" elsewhere and on request. When it closes, `remove` removes `home`.
 
     isolation: "confined" to have that tier or raise NotConfined, "practice" for resource limits only, None for what
     the system offers.
@@ -39,13 +46,13 @@ def start(kind: str | None, home: Path, isolation: str | None, surroundings: Sur
     if kind == "fork":
         from grader.engine.worker.trusted.fork_client import ForkServer
 
-        server: Server = ForkServer(home, surroundings, isolation)
+        server: Server = ForkServer(home, surroundings, isolation, remove)
     else:
         from grader.engine.worker.trusted.spawn_client import SpawnServer
 
-        server = SpawnServer(home, surroundings)
+        server = SpawnServer(home, surroundings, remove)
     if isolation == "confined" and server.isolation != "confined":
         lacking = ", ".join(missing(server.measures())) if kind == "fork" else "it needs --worker=fork"
         server.close()
-        raise NotConfined(f"The isolation tier confined cannot be had here ({lacking}).")
+        raise NotConfined(f"The isolation tier confined is not available here ({lacking}).")
     return server

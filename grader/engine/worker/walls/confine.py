@@ -45,7 +45,7 @@ OWN_PROC = ("cpuinfo", "meminfo", "stat", "filesystems", "sys/vm", "sys/kernel/o
 class Policy:
     """What a child may have.
 
-    tier: "confined" (everything or nothing), "best" (whatever can be had) or "practice" (limits only)
+    tier: "confined" (everything or nothing), "best" (whatever is available) or "practice" (limits only)
     reads: files and folders of this run that it may read; home: the one it may write in
     code, hidden: as in Surroundings
     """

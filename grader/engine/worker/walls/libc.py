@@ -1,4 +1,4 @@
-"""The C library, opened once: every child would otherwise open it anew for each call."""
+"""The C library, opened once: every child would otherwise open it again for each call."""
 
 from __future__ import annotations
 

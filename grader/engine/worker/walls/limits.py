@@ -38,7 +38,7 @@ class Caps:
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread a process."""
+    """The environment of the worker: an allow-list, a private HOME and temporary folder, one thread per process."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in KEPT}
     private = {name: str(home) for name in PRIVATE}
     settings = {

@@ -19,13 +19,13 @@ CLONE_NEWPID, CLONE_NEWNET = 0x2000_0000, 0x4000_0000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x4_0000
 MOUNT_SETATTR, MOUNT_ATTR_RDONLY, AT_FDCWD, AT_RECURSIVE = 442, 1, -100, 0x8000
 CAP_SYS_ADMIN, CAP_SETUID = 21, 7
-CAPABILITY_VERSION = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3: two words a set
+CAPABILITY_VERSION = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3: two words per set
 COVERED = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # where others leave files and sockets
 OWN_FILES = "size=268435456,nr_inodes=4096"  # what a child may write in all, in each of its folders: 256 MB
 
 
 def capabilities() -> int:
-    """The capabilities in force for this process in its user namespace, a bit each. Raises OSError. See capget(2)."""
+    """The capabilities in force for this process in its user namespace, one bit each. Raises OSError. See capget(2)."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     words = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable of the lower 32 bits; then of the upper
     libc("capget", header, words)

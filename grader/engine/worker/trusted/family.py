@@ -1,0 +1,106 @@
+"""The processes of a job, seen from outside: the memory and CPU time they take, and whether all of them are asleep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TASKS = Path("/proc/self/task")  # where Linux shows the threads of a process
+WAKING = "RD"  # thread states of proc(5): running or ready to run, and waiting for a disk
+MISSED = 5.0  # seconds between two looks after which nothing is known: this process was stopped, or the machine asleep
+BLINKS = 1e-4  # part of the time that a thread may run which only looks again and again whether it may go on
+BLINKING = 3  # how many times longer such a job is waited for than one in which nothing runs at all
+
+
+def members(pid: int | None) -> list[psutil.Process]:
+    """A process and all below it; [] when there is none."""
+    if pid is None:
+        return []
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def memory(family: list[psutil.Process]) -> int:
+    """Bytes of memory these processes have for themselves."""
+    total = 0
+    for member in family:
+        try:
+            info = member.memory_info()
+            total += max(0, info.rss - getattr(info, "shared", 0))
+        except psutil.Error:
+            pass
+    return total
+
+
+def cpu(family: list[psutil.Process]) -> float:
+    """CPU seconds of these processes; what ended and was reaped counts through its parent."""
+    total = 0.0
+    for member in family:
+        try:
+            total += sum(member.cpu_times()[:4])
+        except psutil.Error:
+            pass
+    return total
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What changes when anything of a family runs. awake: something is about to; exact: `seconds` misses nothing."""
+
+    marks: dict[Any, Any]
+    seconds: float
+    awake: bool
+    exact: bool
+
+
+def pulse(family: list[psutil.Process]) -> Pulse | None:
+    """The pulse of a family now; None when it cannot be felt (it has just ended, or this system does not show it)."""
+    try:
+        if TASKS.is_dir():
+            return pulse_of_threads(family) if family else None
+        marks = {p.pid: (p.create_time(), p.cpu_times(), p.num_ctx_switches()) for p in family}
+    except (OSError, psutil.Error, ValueError, IndexError):
+        return None
+    return Pulse(marks, 0.0, awake=False, exact=False) if marks else None
+
+
+def pulse_of_threads(family: list[psutil.Process]) -> Pulse:
+    """On Linux: the state of each thread, and the nanoseconds it has run (schedstat in proc(5)). Raises OSError."""
+    ran: dict[tuple[int, str], int] = {}
+    awake = False
+    for member in family:
+        for thread in Path(f"/proc/{member.pid}/task").iterdir():
+            state = (thread / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[0]
+            ran[member.pid, thread.name] = int((thread / "schedstat").read_text("ascii").split()[0])
+            awake = awake or state in WAKING
+    return Pulse(ran, sum(ran.values()) / 1e9, awake, exact=True)
+
+
+class Rest:
+    """For how long nothing of a job has run, as far as looks from outside can tell."""
+
+    def __init__(self) -> None:
+        self.last: Pulse | None = None
+        self.looked = self.still = self.dozing = float("-inf")
+        self.ran = 0.0  # CPU seconds when it began to doze
+
+    def look(self, family: list[psutil.Process], now: float) -> tuple[float, float]:
+        """Seconds since anything ran at all, and since more ran than a look whether it may go on."""
+        found, last = pulse(family), self.last
+        missed = now - self.looked > MISSED
+        self.last, self.looked = found, now
+        if missed or found is None or last is None or found.awake or set(found.marks) != set(last.marks):
+            self.still = self.dozing = now
+        elif found.marks != last.marks:
+            self.still = now
+            if not found.exact or found.seconds - self.ran > BLINKS * (now - self.dozing):
+                self.dozing = now
+        if self.dozing == now and found is not None:
+            self.ran = found.seconds
+        return now - self.still, now - self.dozing
