@@ -2,8 +2,8 @@
 
 A digit is turned, perhaps mirrored, sheared, magnified until it fills the picture, and bent by a random field of
 long waves. Everything is decided anew for each run and is the same for all of its digits, so whoever learns from the
-run's training digits loses nothing, and what was stored about upright digits no longer fits well. What it does not
-stop stands in SECURITY.md. Numpy only.
+run's training digits loses nothing, and what was stored about upright digits no longer fits. How strong it is was
+chosen by measurement: tests/benchmarks/view.py; what it does not stop stands in SECURITY.md. Numpy only.
 """
 
 from __future__ import annotations
@@ -11,28 +11,32 @@ from __future__ import annotations
 import numpy as np
 
 SIZE = 28  # pixels on a side
-REACH = 12.0  # pixels from the centre: where nearly all ink is once it is magnified
+CENTRE = (SIZE - 1) / 2
+INK = 10.0  # pixels from the centre: MNIST scales its digits to 20 pixels and centres them
+REACH = 12.0  # pixels from the centre: where the ink is seen
 BEND = 2.0  # pixels: how far the field moves a point within REACH (root mean square), what an affine map does apart
 STEEPEST = 0.95  # pixels per pixel: below 1 the bent picture never folds, see displacement()
 WAVES, LONGEST, SHORTEST = 8, 30.0, 18.0  # how many waves are added up; their lengths in pixels
 RANGES = ((SHORTEST, LONGEST), (0, 2 * np.pi), (0, 2 * np.pi))  # of a wave's length, direction and phase
 BLOCK = 500  # digits mapped at once: they fit into the processor's cache
 
-PIXELS = np.mgrid[:SIZE, :SIZE].reshape(2, -1) - (SIZE - 1) / 2  # (2, 784) rows and columns, from the centre
+PIXELS = np.mgrid[:SIZE, :SIZE].reshape(2, -1) - CENTRE  # (2, 784) rows and columns, from the centre
 
 
 def random_view(rng: np.random.Generator, bend: float = BEND) -> np.ndarray:
     """Where each pixel of the seen picture looks: float (2, 784), rows and columns of the upright picture.
 
-    Turned by 60 to 300 degrees, mirrored or not, magnified 1.1 to 1.2 times, one direction up to 1.2 times as much
-    as the other, sheared by up to 0.15, shifted by up to 0.7 pixels; bent by `bend` pixels.
+    Turned by 60 to 300 degrees, mirrored or not, one direction stretched by up to 1.2 times as much as the other,
+    sheared by up to 0.15, bent by `bend` pixels, scaled so that the ink just fits, shifted by up to half a pixel.
     """
     turn = rotation(np.deg2rad(rng.uniform(60, 300))) @ np.diag([1.0, rng.choice([-1.0, 1.0])])
     axes = rotation(rng.uniform(0, np.pi))
     unequal = np.exp(rng.uniform(-0.1, 0.1))
     stretch = axes @ np.array([[unequal, rng.uniform(-0.15, 0.15)], [0, 1 / unequal]]) @ axes.T
-    shift = rng.uniform(-0.7, 0.7, (2, 1)) + (SIZE - 1) / 2
-    return np.asarray(turn @ stretch / rng.uniform(1.1, 1.2) @ (PIXELS + displacement(rng, bend)) + shift)
+    places = turn @ stretch @ (PIXELS + displacement(rng, bend))
+    edge = np.abs(PIXELS).max(axis=0) == CENTRE
+    places *= INK / np.hypot(*places[:, edge]).min()
+    return np.asarray(places + rng.uniform(-0.5, 0.5, (2, 1)) + CENTRE)
 
 
 def rotation(angle: float) -> np.ndarray:

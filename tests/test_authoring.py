@@ -267,7 +267,7 @@ def test_a_region_becomes_a_stub_at_its_indentation(hashes):
         ("    return 1\n", "    # BEGIN SOLUTION\n    return 1\n", 6, "inside the region that begins in line 5"),
         ("# BEGIN SOLUTION", "# begin solution", 5, "alone on its line"),
         ("# END SOLUTION", "# END SOLUTION here", 7, "alone on its line"),
-        ("make_transform", "helper", 5, "no TODO of the contract"),
+        ("make_transform", "helper", 5, "not a TODO of the contract"),
         ("    # BEGIN SOLUTION\n    return 1\n    # END SOLUTION\n", "    return 1\n", 3, "no solution markers"),
         ("    return 1\n", "    return (\n", 6, "not valid Python"),
     ],

@@ -3,16 +3,108 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from grader.digits import DigitsDamaged, load, write_idx
+from grader.contract import WEEK
+from grader.digits import DigitsDamaged, load, secret, write_idx
+from grader.engine.rubric import load_rubric
 from grader.pool import load_pool, sample
+from grader.view import BEND, CENTRE, PIXELS, SIZE, displacement, random_view, seen_through
 
 BUNDLED = load()
+SEEDS = range(12)
+
+
+# -- the view ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_view_is_one_to_one_and_keeps_neighbours(seed):
+    """The grid of pixels does not fold: every cell keeps its side up, and no two pixels look at the same place."""
+    places = random_view(np.random.default_rng(seed)).reshape(2, SIZE, SIZE)
+    down, right = np.diff(places, axis=1)[:, :, :-1], np.diff(places, axis=2)[:, :-1]
+    area = down[0] * right[1] - down[1] * right[0]
+    assert (area > 0).all() or (area < 0).all()
+    flat = places.reshape(2, -1)
+    apart = np.hypot(*(flat[:, :, None] - flat[:, None, :]))
+    between = np.hypot(*(PIXELS[:, :, None] - PIXELS[:, None, :]))
+    ratio = apart[between > 0] / between[between > 0]
+    assert ratio.min() > 0.03 and ratio.max() < 3  # STEEPEST leaves 0.05 of a distance, times scale and stretch
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_view_is_no_affine_map(seed):
+    """Left over after the best affine map, near the middle: as much as was asked for."""
+    near = np.hypot(*PIXELS) <= 12
+    plane = np.vstack([PIXELS, np.ones(SIZE * SIZE)])[:, near].T
+    for bend in (BEND / 2, BEND):
+        field = displacement(np.random.default_rng(seed), bend)[:, near]
+        left = field - (plane @ np.linalg.lstsq(plane, field.T, rcond=None)[0]).T
+        assert np.sqrt((left**2).sum(axis=0).mean()) == pytest.approx(bend)
+
+
+def test_hardly_any_ink_is_cut_off():
+    """Ink that leaves the picture: weighed with the area that each pixel looks at."""
+    ink = np.rint(BUNDLED.test_images.mean(axis=0)).astype(np.uint8)
+    for seed in SEEDS:
+        places = random_view(np.random.default_rng(seed))
+        across = np.gradient(places.reshape(2, SIZE, SIZE), axis=(1, 2))
+        area = np.abs(across[0][0] * across[1][1] - across[0][1] * across[1][0])
+        assert (seen_through(places, ink[None])[0] * area).sum() > 0.95 * ink.sum(), seed
+
+
+def test_an_upright_view_changes_nothing_and_outside_is_black():
+    images = BUNDLED.test_images[:700]  # more than one block
+    assert np.array_equal(seen_through(PIXELS + CENTRE, images), images)
+    moved = seen_through(PIXELS + CENTRE - [[1.0], [0.0]], images)
+    assert np.array_equal(moved[:, 1:], images[:, :-1]) and not moved[:, 0].any()
+    assert not seen_through(PIXELS + 100, images).any()
+    halfway = seen_through(PIXELS + CENTRE + [[0.0], [0.5]], images)[:, :, :-1]
+    assert np.abs(halfway - (images[:, :, :-1] / 2 + images[:, :, 1:] / 2)).max() <= 0.5
+
+
+def test_a_run_shows_all_its_digits_through_one_view():
+    """The same random numbers give the same run; the same picture looks the same in both files."""
+    doubled = type(BUNDLED)(*(array[:400] for array in (BUNDLED.train_images, BUNDLED.train_labels) * 2))
+    made, again, other = (secret(doubled, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert pictures(made.shown.train_images) == pictures(made.shown.test_images)
+    assert np.array_equal(made.shown.train_images, again.shown.train_images)
+    assert np.array_equal(made.truth, again.truth)
+    assert not pictures(made.shown.train_images) & pictures(other.shown.train_images)
+
+
+def test_fingerprints_of_the_shipped_digits_stay_below_the_first_tier():
+    """The best single fingerprint of the benchmark, which tells every digit when they are only turned and mirrored."""
+    features = benchmark("view_features")
+    stored, labels = BUNDLED.test_images, BUNDLED.test_labels
+
+    def recognised(places: np.ndarray) -> float:
+        seen = seen_through(places, stored[:400])
+        ours, theirs = (standardised(features.affine_fourier_rings(x / np.float32(255))) for x in (seen, stored))
+        nearest = ((theirs**2).sum(axis=1) - 2 * ours @ theirs.T).argmin(axis=1)
+        return float((labels[nearest] == labels[:400]).mean())
+
+    turned = np.array([[np.cos(2), np.sin(2)], [np.sin(2), -np.cos(2)]]) @ PIXELS + CENTRE
+    assert recognised(turned) > 0.95
+    reached = [recognised(random_view(np.random.default_rng(seed))) for seed in range(4)]
+    assert max(reached) < load_rubric(WEEK).tiers[0].at
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    return (features - features.mean(axis=0)) / features.std(axis=0)
+
+
+def benchmark(name: str):
+    path = Path(__file__).parent / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # -- the pool ------------------------------------------------------------------------------------------------

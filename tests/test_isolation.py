@@ -23,6 +23,7 @@ from grader.engine.submission.read import read
 from grader.engine.worker.trusted.spawn_client import SpawnServer
 from grader.engine.worker.trusted.start import Server
 from grader.engine.worker.walls import confine, landlock
+from grader.view import CENTRE, PIXELS
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = sys.platform.startswith("linux")
@@ -308,7 +309,7 @@ def test_a_stored_network_that_relearns_the_labels_stays_below_the_first_tier(se
     files = corpus.reference() | {"model.py": stored_network(), "train.py": RELEARN}
     submission = read(written(files, tmp_path / "work"), WEEK, 64_000)
     reached = [grade(submission, server, seed=seed, parts=["accuracy"]).recorded["accuracy"]["test"] for seed in (1, 2)]
-    upright = np.mgrid[:28, :28].reshape(2, -1).astype(float)
+    upright = PIXELS + CENTRE
     monkeypatch.setattr(run_digits, "random_view", lambda rng: upright)
     without_view = grade(submission, server, seed=1, parts=["accuracy"]).recorded["accuracy"]["test"]
     print(json.dumps({"with view": reached, "without": without_view}))

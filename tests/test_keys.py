@@ -27,7 +27,7 @@ def test_the_same_key_seed_and_name_give_the_same_numbers_and_nothing_else_does(
     assert np.array_equal(first, ONE.rng(7, "inputs").integers(0, 1 << 60, 4))
     for other in (OTHER.rng(7, "inputs"), ONE.rng(8, "inputs"), ONE.rng(7, "labels")):
         assert not np.array_equal(first, other.integers(0, 1 << 60, 4))
-    assert 0 <= ONE.number(7, "student") < 1 << 31 != OTHER.number(7, "training")
+    assert 0 <= ONE.number(7, "student") < 1 << 31 != OTHER.number(7, "student")
 
 
 def test_a_key_never_shows_itself():
@@ -80,7 +80,7 @@ def test_what_a_child_sees_does_not_tell_the_run(graded, server):
     for key in (ONE, OTHER):
         result = graded({"model.py": show}, seed=42, parts=["model"], key=key)
         seen.append(int(result.prints.split("SEED ")[1].split()[0]))
-    assert seen == [ONE.number(42, "student"), OTHER.number(42, "training")]
+    assert seen == [ONE.number(42, "student"), OTHER.number(42, "student")]
 
 
 def test_the_command_line_takes_a_key_and_says_when_it_is_another(tmp_path):

@@ -16,11 +16,10 @@ from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine import reports, trouble
 from grader.engine.contract import Contract
-from grader.engine.run import Run, grade
+from grader.engine.run import Run, grade, surroundings
 from grader.engine.run_folders import private_folder, remove_folder
 from grader.engine.submission.read import read
-from grader.engine.worker.surroundings import Surroundings
-from grader.engine.worker.trusted import fork_client, spawn_client
+from grader.engine.worker import processes
 from grader.engine.worker.trusted.start import Server, start
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,17 +50,12 @@ def sabotaged(request, tmp_path_factory) -> Iterator[Server]:
         pytest.skip("not run: there is no fork tier here")
     folder = tmp_path_factory.mktemp("sabotage")
     (folder / "sabotage.py").write_text(SABOTAGE, encoding="utf-8")
-    plain = fork_client.bootstrap
+    plain = processes.bootstrap
     with pytest.MonkeyPatch.context() as patch:
-        for client in (fork_client, spawn_client):
-            patch.setattr(client, "bootstrap", lambda call: plain(f"sys.path.append({str(folder)!r}); {call}"))
-        surroundings = Surroundings(
-            WEEK.module(WEEK.runtime),
-            preload=(WEEK.module("probes.model"), "sabotage"),
-            code=(str(WEEK.folder / "__init__.py"), str(WEEK.folder / "probes")),
-            hidden=str(WEEK.rubric_path),
-        )
-        server = start(request.param, private_folder(), None, surroundings, remove_folder)
+        patch.setattr(processes, "bootstrap", lambda call: plain(f"sys.path.append({str(folder)!r}); {call}"))
+        told = surroundings(WEEK)
+        told = replace(told, preload=(*told.preload, "sabotage"))
+        server = start(request.param, private_folder(), None, told, remove_folder)
         yield server
         server.close()
 

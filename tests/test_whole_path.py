@@ -119,7 +119,7 @@ def test_wrong_use_is_one_sentence_and_no_score(tmp_path):
         done = run("grader/", *arguments, f"--report={tmp_path / 'out'}")
         assert done.returncode == 4, arguments
         assert "Traceback" not in done.stdout + done.stderr
-        assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "out" / "score.json").exists()
 
 
 def test_from_another_folder_and_read_only(tmp_path):

@@ -246,7 +246,7 @@ class Runner:
         text = workflow.read_text(encoding="utf-8")
         known = {"job.workflow_repository": COURSE, "job.workflow_sha": "main", "runner.environment": "github-hosted"}
         for name, value in known.items():
-            assert name in text
+            assert name in text or f"'{value}'" in text, "of another Runner"
             text = text.replace(name, f"'{value}'")
         workflow.write_text(text, encoding="utf-8")
         listed = course / manifest.NAME
@@ -417,6 +417,7 @@ def test_trouble_of_the_grader_is_no_score(runner, student, tmp_path):
     done = other.push(student)
     assert done.returncode != 0
     assert "# No score" in done.stdout and "title=No score" in done.stdout and "Points" not in done.stdout
+    assert "The reason: " in done.stdout and "[points] lacks" in done.stdout, "for the teacher"
 
 
 @pytest.mark.act

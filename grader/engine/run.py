@@ -91,8 +91,8 @@ class Run:
         self.started, self.started_at = time.monotonic(), datetime.now(timezone.utc)
         self.folder = private_folder()
         deadline = self.started + self.rubric.limits["run_seconds"]
-        training_seed = self.key.number(self.seed, "student")  # what student code sees tells nothing about the run
-        self.asking = Asking(submission, server, self.rubric, training_seed, self.folder, deadline)
+        student_seed = self.key.number(self.seed, "student")  # what student code sees tells nothing about the run
+        self.asking = Asking(submission, server, self.rubric, student_seed, self.folder, deadline)
         self.asking.on_progress = on_progress
         self.notes = Notes()
         self.results: dict[str, CheckResult] = {}

@@ -42,7 +42,8 @@ class Tree:
         *folders, name = PurePosixPath(path).parts
         with self.folder(folders) as place:
             if place is None:
-                yield None, "file-missing" if not self.has_link(path) else "file-not-regular"
+                closed = "file-unreadable" if os.path.lexists(self.root / path) else "file-missing"
+                yield None, "file-not-regular" if self.has_link(path) else closed
                 return
             try:
                 seen = place.stat(name)
