@@ -26,7 +26,6 @@ SUBJECT = (
     "training", "28", "784", "28x28",
 )  # fmt: skip
 HERE_FOR_A_REASON = {
-    ("run.py", "training"): "inside a hash: another word would give known seeds other numbers",
     ("worker/beside_student/describe.py", "pytorch"): "cuts one library's longest message, whatever the week",
     ("worker/walls/limits.py", "torch"): "one of the folders that libraries may name for their own files",
     ("worker/walls/seccomp.py", "28"): "a bit of a number of the kernel's",
