@@ -30,7 +30,8 @@ def test_the_skeleton_is_the_same_in_both(graded, spawned):
 def test_a_broken_submission_is_the_same_in_both(entry, graded, spawned):
     files = corpus.source_of(entry)
     parts = PARTS[next(iter([*entry.files, *(file for file, _, _ in entry.patches)]))]
-    assert comparable(graded(files, parts=parts)) == comparable(graded(files, parts=parts, server=spawned))
+    forked, other = graded(files, parts=parts), graded(files, parts=parts, server=spawned)
+    assert comparable(forked) == comparable(other), f"{forked.trouble}\n{other.trouble}"
 
 
 @pytest.mark.parametrize("name", ["no-zero-grad", "softmax-output", "val-overlaps-train", "functional-dropout"])
