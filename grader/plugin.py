@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
     group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, and printed")
     group.addoption("--key", metavar="FILE", help="the key that goes with the seed (default: this installation's own)")
+    group.addoption(
+        "--pool", metavar="DIR", help="draw the run's data from this folder of yours, for a score of record"
+    )
     tiers = "demand a tier of isolation (default: best, what can be had)"
     group.addoption("--isolation", choices=("best", "practice", "confined"), help=tiers)
     group.addoption("--worker", choices=("fork", "spawn"), help="how student code is run (default: fork on Linux)")

@@ -12,10 +12,15 @@ import time
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import psutil
 import pytest
 
 from grader.corpus import entries as corpus
+from grader.digits import FILES, load, write_idx
+from grader.engine.reports import markdown
+from grader.pool import load_pool
+from grader.sections.recorded import REMARKS
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = json.loads((ROOT / "grader" / "score.schema.json").read_text(encoding="utf-8"))
@@ -43,6 +48,44 @@ def copy_of(name: str, folder: Path) -> Path:
     return folder
 
 
+def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path):
+    """The pool: all bundled digits, split anew. A stored digit of the test file may be one to train on."""
+    digits, rng = load(), np.random.default_rng(5)
+    images = np.concatenate([digits.train_images, digits.test_images])
+    labels = np.concatenate([digits.train_labels, digits.test_labels])
+    order, pool = rng.permutation(len(labels)), tmp_path / "pool"
+    first, rest = order[:6000], order[6000:]
+    write_idx(pool, images[first], labels[first], images[rest], labels[rest])
+    asked = ("grader/", "--submission=solution", "--seed=7", "-m", "accuracy")
+    done = run(*asked, f"--pool={pool}", f"--report={tmp_path}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    score = score_of(tmp_path)
+    fingerprint = load_pool(pool).fingerprint
+    assert (score["score"], score["grader"]["pool"]) == (30, fingerprint)
+    assert f"--pool with the same data, {fingerprint}" in " ".join(done.stdout.split())
+    assert np.sum(score["confusion"], axis=1).tolist() != np.bincount(digits.test_labels).tolist()
+    (pool / "MNIST" / "raw" / FILES["test_labels"]).unlink()
+    refused = run(*asked, f"--pool={pool}", f"--report={tmp_path / 'refused'}")
+    assert refused.returncode == 4 and "not the file that belongs to it" in refused.stderr
+    assert not (tmp_path / "refused" / "score.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "remark"),
+    [
+        ("    return history\n", "    return None\n", "no-history"),
+        ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
+    ],
+)
+def test_the_teacher_is_told_how_an_accuracy_came_about(graded, old, new, remark):
+    files = corpus.reference()
+    assert files["train.py"].count(old) == 1
+    files["train.py"] = files["train.py"].replace(old, new)
+    result = graded(files, parts=["accuracy"])
+    assert result.recorded["accuracy"]["remarks"] == [remark] and result.score == 30
+    assert REMARKS[remark] in markdown.summary(result)
+
+
 def test_the_reference_gets_everything(tmp_path):
     done = run("grader/", "--submission=solution", f"--report={tmp_path}", "--seed=7")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,6 +93,7 @@ def test_the_reference_gets_everything(tmp_path):
     score = score_of(tmp_path)
     assert (score["score"], score["max_score"], score["seed"]) == (100, 100, 7)
     assert [part["score"] for part in score["parts"]] == [20, 20, 30, 30]
+    assert score["grader"]["pool"] == "bundled" and score["accuracy"]["remarks"] == []
     assert len(score["training"]["val_loss"]) == 5 and sum(map(sum, score["confusion"])) == 2004
     assert "100/100" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     again = run("grader/", "--submission=solution", f"--report={tmp_path / 'again'}", "--seed=7", "--worker=spawn")

@@ -6,16 +6,23 @@ import hashlib
 
 import numpy as np
 
-from grader import digits
+from grader import digits, pool
 from grader.engine.student import Student
 
 
 def secret_digits(student: Student) -> digits.SecretDigits:
     """The run's digits, relabelled and seen through its view."""
     made: digits.SecretDigits = student.once(
-        "digits.secret", lambda: digits.secret(digits.load(), student.rng("digits"))
+        "digits.secret", lambda: digits.secret(drawn(student), student.rng("digits"))
     )
     return made
+
+
+def drawn(student: Student) -> digits.Digits:
+    """The digits of this run as a person would see them: the bundled ones, or a sample of the teacher's pool."""
+    if isinstance(student.pool, pool.Pool):
+        return pool.sample(student.pool, student.rng("pool"))
+    return digits.load()
 
 
 def secret_root(student: Student) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from grader.engine.rubric import Tier
 from grader.engine.student import Student
 
 WORST = 25  # confident mistakes kept for the report
+USUAL = 0.985  # the best of the corpus' 200 right solutions, with more epochs than usual, stays below it
 CHANCE = 0.15  # ten classes; 2,004 test digits: 0.10 + 6 standard deviations is 0.14
 
 
@@ -36,7 +38,7 @@ def test_accuracy(student: Student) -> None:
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=list(scores.shape), expected=f"({total}, 10)")
     if not np.isfinite(scores).any():
-        student.record(accuracy=summary(student, 0.0))
+        student.record(accuracy=summary(student, 0.0, []))
         fail("accuracy-not-a-number", accuracy="0 %")
     which = match(inputs, secret.shown.test_images)  # (N,) index of the digit each input is, -1 where none
     guesses = np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), -1)
@@ -72,9 +74,10 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
 
 
-def summary(student: Student, accuracy: float) -> dict[str, Any]:
+def summary(student: Student, accuracy: float, remarks: list[str]) -> dict[str, Any]:
     tiers = student.rubric.tiers
     return {
+        "remarks": remarks,
         "test": round(accuracy, 4),
         "floor": tiers[-1].at,
         "tiers": [{"at": tier.at, "points": tier.points} for tier in tiers],
@@ -110,8 +113,24 @@ def record(
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
     curves = {key: finite(history.numbers(key)) for key in ("train_loss", "val_loss", "val_accuracy")}
     student.record(
-        accuracy=summary(student, accuracy), confusion=confusion.tolist(), training=curves, evidence=evidence
+        accuracy=summary(student, accuracy, remarks(answer, accuracy, student.rubric.tiers)),
+        confusion=confusion.tolist(),
+        training=curves,
+        evidence=evidence,
     )
+
+
+def remarks(answer: Answer, accuracy: float, tiers: Sequence[Tier]) -> list[str]:
+    """What a teacher may want to look at in a submission that earned points here: names in sections.REMARKS."""
+    history, passes, epochs = answer.part("history"), answer.number("passes"), answer.number("epochs")
+    if accuracy < tiers[0].at:
+        return []
+    found = {
+        "no-history": not any(history.numbers(key) for key in ("train_loss", "val_loss", "val_accuracy")),
+        "too-few-passes": 0 <= passes < epochs,
+        "above-the-usual": accuracy > USUAL,
+    }
+    return [name for name, applies in found.items() if applies]
 
 
 def finite(values: list[float]) -> list[float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from grader.engine.check import Check
 from grader.engine.printable import listed
@@ -61,6 +62,13 @@ class Slip:
     only_theirs: bool = False
 
 
+class Pool(Protocol):
+    """Data of a teacher's own, from which a run draws its sample. fingerprint: names it in a result."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class LiveWords:
     """What stands in the live picture of a run for the check that takes long.
@@ -85,6 +93,8 @@ class Contract:
     tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
     runtime: the module that warms a worker up; preload: modules every worker imports before it serves
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
+    open_pool: reads a folder with data of a teacher's own (`--pool DIR`), None where the week has no use for one;
+    raises GraderTrouble
     known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
     """
@@ -104,6 +114,7 @@ class Contract:
     preload: tuple[str, ...] = ()
     bundled: tuple[str, ...] = ()
     verify: Callable[[], object] = lambda: None
+    open_pool: Callable[[Path], Pool] | None = None
     known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()

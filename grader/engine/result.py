@@ -54,7 +54,7 @@ class Result:
     seconds: float
     seed: int
     submission: Mapping[str, Any]  # name, digest, notes
-    grader: Mapping[str, Any]  # version, digest, isolation, measures, worker
+    grader: Mapping[str, Any]  # version, digest, isolation, measures, worker, key, pool
     checks: tuple[CheckResult, ...]
     recorded: Mapping[str, Any] = field(default_factory=dict)
     prints: str = ""  # the tail of what student code printed in the first check that did not pass

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from grader.engine import VERSION, trouble
 from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble
-from grader.engine.contract import Contract
+from grader.engine.contract import Contract, Pool
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
 from grader.engine.hints import Hint, load_hints
 from grader.engine.keys import Key, installation_key
@@ -36,6 +36,8 @@ from grader.engine.worker.trusted.start import OnProgress, Server, start
 # What comes of an answer of another shape than a probe gives: somebody else than the probe wrote it
 ODD_ANSWER = (TypeError, AttributeError, IndexError, KeyError, ValueError, ArithmeticError)
 NO_ANSWER = (OSError, MemoryError)  # what no answer can lead to
+
+BUNDLED = "bundled"  # in a result: the run's data are those that everybody has
 
 OnResult = Callable[[CheckResult], None]
 
@@ -81,6 +83,7 @@ class Run:
         seed: int | None = None,
         on_progress: OnProgress | None = None,
         key: Key | None = None,
+        pool: Pool | None = None,
     ):
         self.contract: Contract = submission.contract
         self.submission, self.server = submission, server
@@ -94,7 +97,7 @@ class Run:
         student_seed = self.key.number(self.seed, "student")  # what student code sees tells nothing about the run
         self.asking = Asking(submission, server, self.rubric, student_seed, self.folder, deadline)
         self.asking.on_progress = on_progress
-        self.notes = Notes()
+        self.notes = Notes(pool=pool)
         self.results: dict[str, CheckResult] = {}
         self.traces: dict[str, tuple[str, ...]] = {}  # of the checks that did not pass
         self.known_good: Run | None = None  # opened when it is asked for the first time
@@ -177,7 +180,9 @@ class Run:
             if not (files := dict(self.contract.known_good())):
                 return False
             submission = Submission("known-good", self.folder, self.contract, files)
-            self.known_good = Run(submission, self.server, self.rubric, self.hints, self.seed, key=self.key)
+            self.known_good = Run(
+                submission, self.server, self.rubric, self.hints, self.seed, key=self.key, pool=self.notes.pool
+            )
             self.known_good.asking.deadline, self.known_good.asking.fresh = self.asking.deadline, True
         return self.known_good.look(check).may_be_ours
 
@@ -218,6 +223,7 @@ class Run:
                 "measures": self.asking.measures,
                 "worker": self.server.kind,
                 "key": self.key.fingerprint if self.key.kept else None,
+                "pool": self.notes.pool.fingerprint if self.notes.pool else BUNDLED,
             },
             checks=tuple(done),
             recorded=dict(self.notes.recorded),
@@ -248,11 +254,15 @@ def grade(
     on_progress: OnProgress | None = None,
     parts: Sequence[str] | None = None,
     key: Key | None = None,
+    pool: Pool | None = None,
 ) -> Result:
-    """Grade one submission with a warm server. parts: only these (default all). key: default the installation's."""
+    """Grade one submission with a warm server.
+
+    parts: only these (default all). key: default the installation's. pool: default the data that everybody has.
+    """
     contract = submission.contract
     checks = [check for check in contract.checks if parts is None or check.part in parts]
-    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress, key=key)
+    run = Run(submission, server, rubric, seed=seed, on_progress=on_progress, key=key, pool=pool)
     try:
         run.begin(checks)
         for check in contract.in_run_order(checks):

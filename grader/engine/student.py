@@ -12,6 +12,7 @@ import numpy as np
 from grader.engine.answer import Answer
 from grader.engine.asking import Asking
 from grader.engine.check import Check
+from grader.engine.contract import Pool
 from grader.engine.endings import NotSeen
 from grader.engine.rubric import Rubric
 
@@ -25,6 +26,7 @@ class Notes:
     memory: inputs and readings that several checks share; recorded: what goes into score.json, by name
     evidence: arrays for pictures; prints: {check id: what student code printed while it was observed}
     answered: whether anything that student code may have written has been seen
+    pool: data of the teacher's own that this run draws from
     """
 
     memory: dict[str, Any] = field(default_factory=dict)
@@ -32,6 +34,7 @@ class Notes:
     evidence: dict[str, np.ndarray] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
     answered: bool = False
+    pool: Pool | None = None
 
 
 class Student:
@@ -62,6 +65,11 @@ class Student:
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of this run; the same name gives the same numbers."""
         return self._rng(name)
+
+    @property
+    def pool(self) -> Pool | None:
+        """What the contract's `open_pool` gave for this run; None for the data that everybody has."""
+        return self._notes.pool
 
     def folder(self, name: str) -> Path:
         """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""

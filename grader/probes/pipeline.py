@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,8 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     inputs: (N, pixels) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
     the order of the student's test loader
     history: {train_loss, val_loss, val_accuracy: lists of floats}, as fit returned them; empty where it did not
+    passes: how often fit began to go through the training loader, -1 where that was not counted
+    epochs: the default of fit's argument of that name, -1 where it has none
     samples: {images, labels: int64} of the first training batch, at most SAMPLES, in the shape they came
     first_layer: (units, 28, 28) or (filters, height, width) float32, where there is such a layer
     """
@@ -62,7 +65,8 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     used = cached(train_loader, batches, student.progress) if steady else train_loader
     used_val = cached(val_loader, drawn(val_loader), None, shuffle=False) if steady else val_loader
     model = student.function("model", "DigitClassifier")()
-    history = student.function("train", "fit")(model, used, used_val if used_val is not None else val_loader)
+    fit = student.function("train", "fit")
+    history = fit(model, used, used_val if used_val is not None else val_loader)
     model.eval()
     inputs, scores = score(model, test_loader)
     first = batches[0] if batches else next(iter(train_loader))
@@ -70,11 +74,21 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
         "inputs": inputs,
         "scores": scores,
         "history": {key: floats(history.get(key)) if isinstance(history, dict) else [] for key in HISTORY},
+        "passes": used.passes if isinstance(used, Counted) else -1,
+        "epochs": default_epochs(fit),
         "samples": {"images": float32(first[0][:SAMPLES]), "labels": float32(first[1][:SAMPLES]).astype(np.int64)},
     }
     if (layer := first_layer(model)) is not None:
         answer["first_layer"] = layer
     return answer
+
+
+def default_epochs(fit: Any) -> int:
+    try:
+        default = inspect.signature(fit).parameters["epochs"].default
+    except (TypeError, ValueError, KeyError):
+        return -1
+    return default if type(default) is int and 0 < default < 10**6 else -1
 
 
 def drawn(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:

@@ -32,8 +32,11 @@ class DigitSections:
         return texts.accuracy_words(recorded)
 
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
-        curves = texts.curve_lines(recorded)
-        return [("Learning, epoch by epoch", "\n".join(curves))] if curves else []
+        found = {
+            "Learning, epoch by epoch": texts.curve_lines(recorded),
+            "For the teacher (no points are taken for this)": texts.remark_lines(recorded),
+        }
+        return [(heading, "\n".join(lines)) for heading, lines in found.items() if lines]
 
     def html(self, recorded: Recorded, evidence: Evidence) -> str:
         from grader.sections import page

@@ -12,7 +12,16 @@ NUMBERS = {"type": "array", "items": {"type": "number"}}
 FRACTION = {"type": "number", "minimum": 0, "maximum": 1}
 COUNTS = {"type": "array", "minItems": 10, "maxItems": 10, "items": {"type": "integer", "minimum": 0}}
 CURVES = ("train_loss", "val_loss", "val_accuracy")
+ACCURACY = {"test", "floor", "tiers", "remarks"}
 TIER = strict({"at": {"type": "number"}, "points": {"type": "integer"}})
+
+
+# What a teacher may want to look at. No remark costs points: an honest program can cause each of them.
+REMARKS = {
+    "no-history": "fit returned no history, so how this accuracy came about cannot be seen",
+    "too-few-passes": "fit went through the training images less often than its own `epochs` says",
+    "above-the-usual": "the accuracy is higher than this training file has been seen to allow",
+}
 
 
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -27,6 +36,7 @@ SCHEMA: Mapping[str, Any] = {
                 "test": FRACTION | {"description": "fraction of the run's test digits classified correctly"},
                 "floor": FRACTION | {"description": "accuracy that earns all points"},
                 "tiers": {"type": "array", "items": TIER},
+                "remarks": {"type": "array", "items": {"enum": list(REMARKS)}},
             }
         )
     ),
@@ -56,8 +66,10 @@ def curves_from_json(raw: Any) -> Mapping[str, list[float]] | None:
 def accuracy_from_json(raw: Any) -> Mapping[str, Any] | None:
     if raw is None:
         return None
-    if not isinstance(raw, dict) or set(raw) != {"test", "floor", "tiers"} or not isinstance(raw["tiers"], list):
+    if not isinstance(raw, dict) or set(raw) != ACCURACY or not isinstance(raw["tiers"], list):
         raise BadScore("accuracy in score.json is of the wrong kind")
+    if not isinstance(raw["remarks"], list) or not all(name in REMARKS for name in raw["remarks"]):
+        raise BadScore("accuracy in score.json has a remark that is not known")
     for tier in raw["tiers"]:
         if not isinstance(tier, dict) or set(tier) != {"at", "points"} or not all(map(is_number, tier.values())):
             raise BadScore("a tier in score.json is of the wrong kind")

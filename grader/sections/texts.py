@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grader.engine.sections import Recorded
+from grader.sections.recorded import REMARKS
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
@@ -15,6 +16,11 @@ def accuracy_words(recorded: Recorded) -> str:
         return ""
     test, floor = float(recorded["accuracy"]["test"]), float(recorded["accuracy"]["floor"])
     return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:.0f} %)"
+
+
+def remark_lines(recorded: Recorded) -> list[str]:
+    """For the teacher: what is unusual about how the accuracy came about."""
+    return [f"{REMARKS[name]}." for name in (recorded.get("accuracy") or {}).get("remarks", [])]
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from grader.engine import trouble
+from grader.engine.contract import Pool
 from grader.engine.front.pytest_session import Host
 from grader.engine.keys import Key, key_path
 from grader.engine.printable import one_line
@@ -109,7 +110,7 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
                 self.say(trouble.line(self.config.option.report))
             if not practice_notice(result):  # else it is the report's first line
                 self.say(f"Isolation: {isolation_words(result)}")
-            self.say(repeat_words(self.host.run.seed, self.host.run.key))
+            self.say(repeat_words(self.host.run.seed, self.host.run.key, self.host.run.notes.pool))
         return outcome
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
@@ -126,8 +127,9 @@ def no_command(line: str) -> str:
     return f"| {line}" if line.lstrip().startswith("::") else line
 
 
-def repeat_words(seed: int, key: Key) -> str:
+def repeat_words(seed: int, key: Key, pool: Pool | None = None) -> str:
     """How to have this run again: the seed, and which key it goes with."""
     if not key.kept:
         return f"This run cannot be repeated: its key could not be kept in {key_path()}."
-    return f"To repeat this run exactly: --seed={seed}@{key.fingerprint} (with the key of this installation)"
+    needed = "the key of this installation" + (f", and --pool with the same data, {pool.fingerprint}" if pool else "")
+    return f"To repeat this run exactly: --seed={seed}@{key.fingerprint} (with {needed})"

@@ -44,6 +44,11 @@ def schema(contract: Contract) -> dict[str, Any]:
                     "pattern": "^[0-9a-f]{12}$",
                     "description": "fingerprint of the key that the seed was used with; null: it was not kept",
                 },
+                "pool": {
+                    "type": "string",
+                    "pattern": "^(bundled|[0-9a-f]{12})$",
+                    "description": "the data that the run drew from: what everybody has, or a teacher's own",
+                },
             }
         ),
         "final": {"type": "boolean", "description": "false when a check ended as grader_error: then there is no score"},
