@@ -135,9 +135,6 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     if are_means(got, groups):
         return
     true = [group.mean_loss for group in groups]
-    if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):
-        fail("loss-of-some-batches", todo=todo, function=function, number=todo, batches=groups[-1].batches,
-             got=got[-1], expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
     facts: dict[str, Any] = {"function": function, "number": todo, "got": got[0], "expected": true[0]}
     if not all(np.isfinite(got)):
         fail("loss-not-finite", todo=todo, loss=got[0])
@@ -148,6 +145,9 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     if finding:
         fail(finding, todo=todo, images=len(groups[0].labels), size=groups[0].batch_size, **facts)
     name_other_loss(got, groups, function, todo)
+    if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):  # what no reading of all batches explains
+        fail("loss-of-some-batches", todo=todo, function=function, number=todo, batches=groups[-1].batches,
+             got=got[-1], expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
     fail("loss-unexplained", todo=todo, **facts)
 
 
