@@ -27,15 +27,24 @@ def members(pid: int | None) -> list[psutil.Process]:
 
 
 def memory(family: list[psutil.Process]) -> int:
-    """Bytes of memory these processes have for themselves."""
+    """Bytes of memory these processes take: shared pages count in equal parts (PSS) where the system tells."""
     total = 0
     for member in family:
         try:
-            info = member.memory_info()
-            total += max(0, info.rss - getattr(info, "shared", 0))
+            total += own_memory(member)
         except psutil.Error:
             pass
     return total
+
+
+def own_memory(process: psutil.Process) -> int:
+    """Raises psutil.Error when it has ended or may not be looked at."""
+    try:
+        full = process.memory_full_info()
+    except psutil.AccessDenied:
+        info = process.memory_info()
+        return max(0, int(info.rss - getattr(info, "shared", 0)))
+    return int(getattr(full, "pss", None) or full.uss)
 
 
 def cpu(family: list[psutil.Process]) -> float:

@@ -16,6 +16,7 @@ from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
+from grader.engine.worker.trusted.reserve import RESERVE
 from grader.engine.worker.walls.limits import clean_environment
 
 
@@ -131,7 +132,8 @@ class ForkServer:
 
     def supervise(self, job: Job, line: Line, number: str) -> None:
         try:
-            self.run(job, line, number)
+            with RESERVE.room_for(job):
+                self.run(job, line, number)
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
         finally:

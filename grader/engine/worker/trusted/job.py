@@ -11,6 +11,7 @@ from typing import Any
 from grader.engine.worker.channel import BadFrame, Decoder, Frame
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted import family
+from grader.engine.worker.trusted.reserve import RESERVE
 
 ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
@@ -31,7 +32,7 @@ class Limits:
     import_seconds: float = 60
     probe_seconds: float = 30
     output_bytes: int = 4_000_000
-    memory_bytes: int = 2_000_000_000  # of one process, beyond what it shares; three times that for all it starts
+    memory_bytes: int = 2_000_000_000  # of one process; three times that for all it starts
     stall_seconds: float = 10
 
 
@@ -234,7 +235,8 @@ class Job:
         """Look at the whole job, which costs some milliseconds; says why it must be stopped, or ""."""
         self.looked, limits = time.monotonic(), self.request.limits
         members = family.members(self.pid)
-        if family.memory(members) > 3 * limits.memory_bytes:
+        used = family.memory(members)
+        if used > 3 * limits.memory_bytes or RESERVE.must_end(self, used, limits.memory_bytes):
             return "memory"
         patience = limits.stall_seconds * (1 if "imported" in self.passed else PATIENCE_AT_IMPORT)
         waits_for_us = self.reading or self.final is not None

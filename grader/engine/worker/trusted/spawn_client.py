@@ -16,6 +16,7 @@ from grader.engine.worker.channel import BadFrame, Decoder, encode
 from grader.engine.worker.processes import ServerFailed, Worker, remove_tree
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.trusted.job import GRACE, START_SECONDS, Job, Request
+from grader.engine.worker.trusted.reserve import RESERVE
 from grader.engine.worker.walls.limits import clean_environment
 
 
@@ -119,7 +120,8 @@ class SpawnServer:
             return
         clean = False
         try:
-            clean = self.run(job, worker)
+            with RESERVE.room_for(job):
+                clean = self.run(job, worker)
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
         self.give_back(worker, clean)
