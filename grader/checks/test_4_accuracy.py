@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from grader.checks.accuracy.curve import reading
+from grader.checks.accuracy.experiments import advice
 from grader.checks.accuracy.recognise import match
 from grader.checks.secret_digits import secret_digits, secret_root
 from grader.engine.answer import Answer
 from grader.engine.check import check, fail
+from grader.engine.endings import ProtocolBroken
 from grader.engine.rubric import Tier
 from grader.engine.student import Student
 
 WORST = 25  # confident mistakes kept for the report
 USUAL = 0.985  # the best of the corpus' 200 right solutions, with more epochs than usual, stays below it
+HISTORY = ("train_loss", "val_loss", "val_accuracy")
 CHANCE = 0.15  # ten classes; 2,004 test digits: 0.10 + 6 standard deviations is 0.14
 
 
@@ -33,13 +37,12 @@ def test_accuracy(student: Student) -> None:
     """Your network recognises digits it has never seen"""
     secret = secret_digits(student)
     answer = student.observe(PROBE, root=secret_root(student))
+    if "stopped" in answer:
+        end_where_it_stopped(answer)
     scores, inputs = answer.array("scores", None), answer.array("inputs", (None, None))
     total = len(secret.truth)
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=list(scores.shape), expected=f"({total}, 10)")
-    if not np.isfinite(scores).any():
-        student.record(accuracy=summary(student, 0.0, []))
-        fail("accuracy-not-a-number", accuracy="0 %")
     which = match(inputs, secret.shown.test_images)  # (N,) index of the digit each input is, -1 where none
     guesses = np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), -1)
     known = which >= 0
@@ -60,10 +63,38 @@ def test_accuracy(student: Student) -> None:
     }
     if known.sum() < total:
         fail("accuracy-images-missing", share=share(reached, best), missing=int(total - known.sum()), **facts)
+    facts["earned"] = f"{reached[-1].points if reached else 0} of {best.points}"
+    answers = np.bincount(secret.to_true[guesses[guesses >= 0]], minlength=10)
+    history = {key: answer.part("history").numbers(key) for key in HISTORY}
+    facts["curve"] = reading(history, dict(enumerate(answers.tolist())), accuracy)
+    if found := advice(student, accuracy):
+        fail(found.finding, share=share(reached, best), todo=found.todo, **facts, **found.facts)
+    if not np.isfinite(scores).any():
+        fail("accuracy-not-a-number", **facts)
     if not reached:
         fail("accuracy-at-chance" if accuracy < CHANCE else "accuracy-low", **facts)
-    earned = f"{reached[-1].points} of {best.points}"
-    fail("accuracy-below-threshold", share=share(reached, best), earned=earned, **facts)
+    fail("accuracy-below-threshold", share=share(reached, best), **facts)
+
+
+# what the accuracy comes from, step by step: what it is to a student, and the file it stands in
+STAGES = {
+    "make_loaders": ("Calling make_loaders", "data.py"),
+    "training loader": ("Taking all batches out of your training loader", "data.py"),
+    "validation loader": ("Taking all batches out of your validation loader", "data.py"),
+    "DigitClassifier": ("Calling DigitClassifier()", "model.py"),
+    "fit": ("Training your network with fit", "train.py"),
+    "scores": ("Giving the images of your test loader to your trained network", "model.py"),
+}
+
+
+def end_where_it_stopped(answer: Answer) -> NoReturn:
+    """Ends the check with the student's own lines where there are some, else with the step that stopped."""
+    raised = answer.raised("stopped")
+    if raised is None or raised.frames:
+        answer.end_if_raised("stopped")
+        raise ProtocolBroken("something stopped, and nothing was raised")
+    what, file = STAGES.get(answer.text("stage"), STAGES["fit"])
+    fail("pipeline-stops", what=what, file=file, error=f"{raised.type}: {raised.message}")
 
 
 def share(reached: list[Tier], best: Tier) -> float:
@@ -111,7 +142,7 @@ def record(
     labels = samples.array("labels", None, "i")
     if labels.ndim == 1 and labels.size and labels.min() >= 0 and labels.max() <= 9:
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
-    curves = {key: finite(history.numbers(key)) for key in ("train_loss", "val_loss", "val_accuracy")}
+    curves = {key: finite(history.numbers(key)) for key in HISTORY}
     student.record(
         accuracy=summary(student, accuracy, remarks(answer, accuracy, student.rubric.tiers)),
         confusion=confusion.tolist(),
@@ -126,7 +157,7 @@ def remarks(answer: Answer, accuracy: float, tiers: Sequence[Tier]) -> list[str]
     if accuracy < tiers[0].at:
         return []
     found = {
-        "no-history": not any(history.numbers(key) for key in ("train_loss", "val_loss", "val_accuracy")),
+        "no-history": not any(history.numbers(key) for key in HISTORY),
         "too-few-passes": 0 <= passes < epochs,
         "above-the-usual": accuracy > USUAL,
     }

@@ -19,8 +19,10 @@ from grader.engine.rubric import Rubric
 from grader.engine.run_folders import KeptFiles
 from grader.engine.submission.read import Submission
 from grader.engine.worker.tiers import missing
-from grader.engine.worker.trusted.job import Job, Limits, Outcome, Request
+from grader.engine.worker.trusted.job import START_SECONDS, Job, Limits, Outcome, Request
 from grader.engine.worker.trusted.start import OnProgress, Server
+
+WALL_FACTOR = 1.5  # wall seconds that an experiment may take, in times of its CPU seconds
 
 
 class Asking:
@@ -35,6 +37,7 @@ class Asking:
         self.submission, self.server, self.limits = submission, server, rubric.limits
         self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
         self.student_seed, self.folder, self.deadline = student_seed, folder, deadline
+        self.opened = time.monotonic()
         submission.stage(folder / "stage")
         self.kept = KeptFiles(folder)
         self.kept.keep(folder / "stage")
@@ -70,6 +73,20 @@ class Asking:
                     outcome = replace(outcome, kind=kind, detail="the run's folder was deleted, and deleted again")
             self.settled[job] = outcome
         return self.settled[job]
+
+    def experiment(self, check: Check, probe: str, seconds: float, arguments: Mapping[str, Any]) -> Outcome:
+        """The outcome of a probe in a fresh child, or `timeout` as soon as its own time or the run's is over."""
+        with self.asking:
+            job = self.submit(False, check.part, probe, arguments, True, seconds)
+            self.asked[job] = self.losses
+        ends = min(self.deadline, time.monotonic() + START_SECONDS)
+        while (outcome := job.wait(0.2)) is None:
+            if "imported" in job.passed:
+                ends = min(ends, time.monotonic() + WALL_FACTOR * seconds)
+            if time.monotonic() > ends:
+                job.cancel()
+                return Outcome("timeout", detail="experiment")
+        return outcome
 
     def wait(self, job: Job) -> Outcome:
         """The outcome of a job, or `timeout` when the run's time is over."""
@@ -109,7 +126,10 @@ class Asking:
                 self.jobs[key], self.asked[job] = job, self.losses
             return self.jobs[key]
 
-    def submit(self, long: bool, part: str, probe: str, arguments: Mapping[str, Any], fresh: bool) -> Job:
+    def submit(
+        self, long: bool, part: str, probe: str, arguments: Mapping[str, Any], fresh: bool, seconds: float = 0
+    ) -> Job:
+        """seconds: a limit for this question alone."""
         self.put_back()
         home = self.folder / "home" / str(len(self.asked))
         home.mkdir(parents=True)
@@ -129,7 +149,7 @@ class Asking:
             package=self.contract.work,
             limits=Limits(
                 self.limits["import_seconds"],
-                self.limits[f"{part}_seconds" if long else "check_seconds"],
+                seconds or self.limits[f"{part}_seconds" if long else "check_seconds"],
                 int(self.limits["output_bytes"]),
                 int(self.limits["memory_bytes"]),
                 self.limits["stall_seconds"],

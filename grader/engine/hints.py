@@ -40,8 +40,8 @@ class Hint:
     file: str | None = None
 
     def filled(self, field: str, facts: Mapping[str, Any]) -> str:
-        """One of the texts with its facts."""
-        return Formatter().vformat(getattr(self, field), (), Forgiving(facts))
+        """One of the texts with its facts; a fact may be empty."""
+        return Formatter().vformat(getattr(self, field), (), Forgiving(facts)).replace("  ", " ").strip()
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ LIMITS = (
     "file_bytes",
     "memory_bytes",
 )
+MAY_BE_ZERO = ("experiments",)  # limits of which 0 means: not at all
 VISIBILITIES = ("visible", "hidden", "after_due_date", "after_published")
 
 
@@ -54,7 +55,7 @@ class Rubric:
 
 def limits_of(contract: Contract) -> tuple[str, ...]:
     """The names under [limits]; the check that takes long has one of its own."""
-    return (*LIMITS, *([f"{contract.part_of(contract.long)}_seconds"] if contract.long else []))
+    return (*LIMITS, *([f"{contract.part_of(contract.long)}_seconds", "experiments"] if contract.long else []))
 
 
 def load_rubric(contract: Contract, path: Path | None = None) -> Rubric:
@@ -78,7 +79,7 @@ def load_rubric(contract: Contract, path: Path | None = None) -> Rubric:
         limits = {name: float(limited[name]) for name in names}
     except (TypeError, ValueError) as error:
         raise BadRubric(f"{path}: [limits] are numbers ({error}).") from error
-    if low := [name for name, value in limits.items() if not value > 0]:
+    if low := [name for name, value in limits.items() if not (value > 0 or (value == 0 and name in MAY_BE_ZERO))]:
         raise BadRubric(f"{path}: [limits] are numbers above 0; {low[0]} is {limits[low[0]]:g}.")
     tiers = tiers_in(raw, path, contract, points) if contract.tiered else ()
     return Rubric({i: points[i] for i in ids}, tiers, limits, visibility_in(raw, path, contract))

@@ -136,6 +136,8 @@ class Run:
         frames = () if quiet else own_lines(self.submission, todo_of(check, finding, self.hints), verdict.raised)
         points, seconds = self.rubric.points[check.id], time.monotonic() - start
         result = check_result(self.contract, check, points, status, finding, self.hints, seconds, frames)
+        if status in ("failed", "crashed", "timeout"):
+            self.notes.failed.append(check.id)
         self.results[check.id], self.traces[check.id] = result, verdict.traces
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ class Notes:
 
     memory: inputs and readings that several checks share; recorded: what goes into score.json, by name
     evidence: arrays for pictures; prints: {check id: what student code printed while it was observed}
+    failed: the ids of the checks that named a fault so far
     answered: whether anything that student code may have written has been seen
     pool: data of the teacher's own that this run draws from
     """
@@ -34,6 +36,7 @@ class Notes:
     evidence: dict[str, np.ndarray] = field(default_factory=dict)
     prints: dict[str, str] = field(default_factory=dict)
     answered: bool = False
+    failed: list[str] = field(default_factory=list)
     pool: Pool | None = None
 
 
@@ -58,9 +61,27 @@ class Student:
         self._notes.answered = True
         return Answer(outcome.values, outcome.prints)
 
+    def experiment(self, probe: str, limit: float, **arguments: Any) -> Answer | None:
+        """Try something for better words: the answer of a probe in a fresh child, None when none came in time.
+
+        What comes of it chooses a finding, and never a status or points. limit: CPU seconds, all that it gets.
+        """
+        outcome = self._asking.experiment(self._check, probe, limit, arguments)
+        return Answer(outcome.values) if outcome.kind == "answer" else None
+
     def begin(self, probe: str, **arguments: Any) -> None:
         """Ask now and do not wait: `observe` with the same arguments takes the answer later."""
         self._asking.begin(self._check, probe, arguments)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The checks of this run that have named a fault before this one."""
+        return tuple(self._notes.failed)
+
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds that this run has taken so far."""
+        return time.monotonic() - self._asking.opened
 
     def rng(self, name: str) -> np.random.Generator:
         """Random numbers of this run; the same name gives the same numbers."""

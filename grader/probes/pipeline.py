@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from grader.engine.worker.beside_student.probing import probe
+from grader.engine.worker.beside_student.probing import attempt, probe
+from grader.engine.worker.raised import Raised
 
 SAMPLES = 8  # images of the student's training loader shown in the report
 FILTERS = 64  # first-layer weights shown in the report
 EPOCHS = 1000  # of the history: more are not sent
+STAGES = ("make_loaders", "training loader", "validation loader", "DigitClassifier", "fit", "scores")
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
 
 
@@ -46,9 +48,16 @@ class Counted(DataLoader[Any]):
         return batches
 
 
+# messages of Python name the class of what they speak of: these are to students what they had before
+Counted.__name__ = Counted.__qualname__ = "DataLoader"
+Cached.__name__ = Cached.__qualname__ = "Dataset"
+
+
 @probe("train", "model", "data")
 def train_and_score(student: Any, root: str) -> dict[str, Any]:
     """Train as the student's code does, with its own defaults, and return the scores of the test images.
+
+    Where that stops: {stage: one of STAGES, stopped: what was raised}, and nothing else.
 
     root: a folder for torchvision.datasets.MNIST
     inputs: (N, pixels) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
@@ -59,16 +68,23 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     samples: {images, labels: int64} of the first training batch, at most SAMPLES, in the shape they came
     first_layer: (units, 28, 28) or (filters, height, width) float32, where there is such a layer
     """
-    train_loader, val_loader, test_loader = student.function("data", "make_loaders")(root)
-    batches = drawn(train_loader)
+    try:
+        return whole(student, root)
+    except Stopped as error:
+        return {"stage": error.stage, "stopped": error.raised}
+
+
+def whole(student: Any, root: str) -> dict[str, Any]:
+    train_loader, val_loader, test_loader = stage("make_loaders", student.function("data", "make_loaders"), root)
+    batches = stage("training loader", drawn, train_loader)
     steady = batches is not None and agrees(train_loader)
     used = cached(train_loader, batches, student.progress) if steady else train_loader
-    used_val = cached(val_loader, drawn(val_loader), None, shuffle=False) if steady else val_loader
-    model = student.function("model", "DigitClassifier")()
+    val_batches = stage("validation loader", drawn, val_loader) if steady else None
+    used_val = cached(val_loader, val_batches, None, shuffle=False)
+    model = stage("DigitClassifier", student.function("model", "DigitClassifier"))
     fit = student.function("train", "fit")
-    history = fit(model, used, used_val if used_val is not None else val_loader)
-    model.eval()
-    inputs, scores = score(model, test_loader)
+    history = stage("fit", fit, model, used, used_val)
+    inputs, scores = stage("scores", score, model, test_loader)
     first = batches[0] if batches else next(iter(train_loader))
     answer = {
         "inputs": inputs,
@@ -83,6 +99,22 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     return answer
 
 
+class Stopped(Exception):
+    """A step of the pipeline raised something."""
+
+    def __init__(self, stage: str, raised: Raised):
+        super().__init__(stage)
+        self.stage, self.raised = stage, raised
+
+
+def stage(name: str, function: Any, *args: Any) -> Any:
+    """One step of the pipeline, by its name in STAGES. Raises Stopped."""
+    value, raised = attempt(function, *args)
+    if raised is not None:
+        raise Stopped(name, raised)
+    return value
+
+
 def default_epochs(fit: Any) -> int:
     try:
         default = inspect.signature(fit).parameters["epochs"].default
@@ -91,8 +123,8 @@ def default_epochs(fit: Any) -> int:
     return default if type(default) is int and 0 < default < 10**6 else -1
 
 
-def drawn(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
-    """One pass over a loader, or None when it is not a DataLoader of (images, labels) tensors."""
+def drawn(loader: Any, enough: float = float("inf")) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
+    """One pass over a loader, or None when it is not a DataLoader of (images, labels) tensors. enough: images."""
     if not isinstance(loader, DataLoader):
         return None
     batches = []
@@ -101,6 +133,9 @@ def drawn(loader: Any) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
             return None
         # not the shared memory of a loader's workers: each batch of it holds two open files
         batches.append((batch[0].clone(), batch[1].clone()))
+        enough -= len(batch[1])
+        if enough <= 0:
+            break
     return batches or None
 
 
@@ -135,6 +170,7 @@ def same(batch: Any) -> Any:
 
 
 def score(model: Any, loader: Any) -> tuple[np.ndarray, np.ndarray]:
+    model.eval()
     inputs, scores = [], []
     with torch.no_grad():
         for images, _ in loader:

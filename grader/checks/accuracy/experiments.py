@@ -1,0 +1,194 @@
+"""When the accuracy falls short: try what would help, and say what came out.
+
+What an experiment answers chooses the words, never a status or points. First many short trainings on a part of the
+digits; then the best of them in full, so that every percentage in a sentence comes from a full training.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grader.checks.accuracy.recognise import match
+from grader.checks.secret_digits import secret_digits, secret_root
+from grader.digits import SecretDigits
+from grader.engine.answer import Answer
+from grader.engine.endings import NotSeen, ProtocolBroken
+from grader.engine.student import Student
+from grader.engine.trouble import stack_of
+
+LENT = Path(__file__).resolve().parents[2] / "lent"  # read, never imported
+PROBE = "experiments.trials"
+IMAGES, TESTS = 2000, 500  # of a short training: digits to learn from, and to score
+OWN = {"data": "own", "network": "own", "epoch": "own", "optimizer": "own", "fit": "own", "lr": 1.0, "epochs": 1.0}
+RATES = (0.1, 1 / 3, 3.0, 10.0, 0.01, 100.0, 1000.0)
+CHANGES: tuple[Mapping[str, Any], ...] = (
+    *({"lr": factor} for factor in RATES),
+    {"epochs": 2.0},
+    {"data": "scaled"},
+)
+ALL_LENT = {"data": "lent", "network": "lent", "fit": "lent"}
+PARTS = ("data", "network", "fit")  # one file each
+INSIDE = ("epoch", "optimizer")  # what fit works with
+EXCHANGES = tuple({part: "lent"} for part in (*PARTS, *INSIDE))
+ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
+SHORTEST_RUN = 3.0  # seconds: what a whole run takes
+SCREENING = 0.5  # the part of the time that the short trainings may take
+CLEAR = 0.05  # accuracy that a change must bring, to be worth a sentence
+NEAR = 0.05  # how far below the grader's own pipeline a short training may stay that has nothing wrong any more
+ENOUGH = 0.5  # the part of the way to the grader's own accuracy that an exchange must bring
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What helped: a finding and its facts."""
+
+    finding: str
+    facts: Mapping[str, Any]
+    todo: int | None = None
+
+
+@dataclass
+class Laboratory:
+    """Runs plans, as far as the time for all of them goes."""
+
+    student: Student
+    seconds: float
+    secret: SecretDigits = field(init=False)
+    rate: float = math.nan
+    epochs: float = math.nan
+
+    def __post_init__(self) -> None:
+        self.secret = secret_digits(self.student)
+        self.ends = time.monotonic() + self.seconds
+        self.code = [path.read_text(encoding="utf-8") for path in sorted(LENT.glob("*.py"))]
+
+    def run(self, changes: Sequence[Mapping[str, Any]], share: float = 1.0, short: bool = True) -> list[float | None]:
+        """The accuracy after each change, None where nothing came. share: of the time that is left."""
+        seconds = share * (self.ends - time.monotonic())
+        none: list[float | None] = [None] * len(changes)
+        if seconds < 0.5:
+            return none
+        size = {"images": IMAGES, "tests": TESTS} if short else {"images": 0, "tests": 0}
+        plans = [{**OWN, **change} for change in changes]
+        root = secret_root(self.student)
+        arguments = {"root": root, "code": self.code, "plans": plans, "seconds": seconds, **size}
+        answer = self.student.experiment(PROBE, seconds, **arguments)
+        if answer is None:
+            return none
+        try:
+            return [*self.read(answer, plans), *none][: len(plans)]
+        except (ProtocolBroken, NotSeen):  # no answer of the probe: there is nothing to say
+            return none
+
+    def read(self, answer: Answer, plans: Sequence[Mapping[str, Any]]) -> list[float | None]:
+        self.rate, self.epochs = answer.number("lr"), answer.number("epochs")
+        inputs = answer.array("inputs", (range(len(self.secret.truth) + 1), range(4096)))
+        order = match(inputs, self.secret.shown.test_images) if inputs.size else np.zeros(0, int)
+        results = answer.parts("results", range(len(plans) + 1))
+        return [self.accuracy(one, order if plan["data"] != "lent" else None) for one, plan in zip(results, plans)]
+
+    def accuracy(self, result: Answer, order: np.ndarray | None) -> float | None:
+        """order: which digit each row is; None where the rows are in the order of the file."""
+        if result.raised("scores"):
+            return None
+        rows = range(len(self.secret.truth) + 1) if order is None else len(order)
+        scores = result.array("scores", (rows, 10))
+        which = np.arange(len(scores)) if order is None else order
+        good = (which >= 0) & np.isfinite(scores).all(axis=1)
+        return float(np.mean(good & (np.nan_to_num(scores).argmax(axis=1) == self.secret.truth[which])))
+
+
+def advice(student: Student, accuracy: float) -> Advice | None:
+    """What would bring a better accuracy, or where the fault is; None when the experiments do not tell.
+
+    Nothing is tried where another check has named a fault: that is the next step.
+    """
+    seconds = student.rubric.limits["experiments"] * max(student.elapsed, SHORTEST_RUN)
+    if seconds <= 0 or student.faults:
+        return None
+    try:
+        return tried(Laboratory(student, seconds), accuracy)
+    except Exception as error:  # a fault of the grader's must not become the student's
+        student.traces.append(stack_of(error))
+        return None
+
+
+def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
+    with ThreadPoolExecutor(2) as pool:  # two children side by side
+        with_changes = pool.submit(laboratory.run, [{}, ALL_LENT, *CHANGES], SCREENING)
+        with_exchanges = pool.submit(laboratory.run, [*EXCHANGES, *ALONE], SCREENING)
+    own, ours, *changed = with_changes.result()
+    if own is None or ours is None:
+        return None
+    better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
+    best = sorted(better, key=lambda i: -better[i])[:2]
+    part = at_fault(with_exchanges.result(), own, ours)
+    for index in best:
+        # a change that leaves nothing to wish for, or the best there is where data and network are in order
+        if better[index] >= ours - NEAR or part not in ("data", "network"):
+            wanted = accuracy + CLEAR if better[index] >= ours - NEAR else laboratory.student.rubric.tiers[-1].at
+            if found := changed_advice(laboratory, CHANGES[index], wanted):
+                return found
+    if part and (found := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
+        return found
+    return changed_advice(laboratory, CHANGES[best[0]], accuracy + CLEAR) if best else None
+
+
+def at_fault(found: Sequence[float | None], own: float, ours: float) -> str:
+    """The part whose exchange brings the points back, and which spoils the grader's own others most; "" for none."""
+    repaired, spoilt = dict(zip(PARTS, found)), dict(zip(PARTS, found[len(EXCHANGES) :]))
+    helps = [part for part in PARTS if (value := repaired[part]) is not None and is_better(value, own, ours)]
+    return min(helps, key=lambda name: (spoilt[name] is None, spoilt[name] or 0.0), default="")
+
+
+def is_better(value: float, own: float, ours: float) -> bool:
+    """Whether a short training came clearly nearer to what the grader's own pipeline reaches in as short a one."""
+    return value >= own + CLEAR and value - own >= ENOUGH * (ours - own)
+
+
+def changed_advice(laboratory: Laboratory, change: Mapping[str, Any], wanted: float) -> Advice | None:
+    """What one change brings in a full training; None where it is less than wanted."""
+    (reached,) = laboratory.run([change], share=0.7, short=False)
+    if reached is None or reached < wanted:
+        return None
+    facts: dict[str, Any] = {"reached": percent(reached)}
+    if "lr" in change:
+        facts |= {"default": number(laboratory.rate), "better": number(laboratory.rate * change["lr"])}
+        return Advice("rate-too-large" if change["lr"] < 1 else "rate-too-small", facts, 7)
+    if "epochs" in change:
+        facts |= {"default": number(laboratory.epochs), "better": number(round(laboratory.epochs * change["epochs"]))}
+        return Advice("epochs-too-few", facts, 7)
+    return Advice("pixels-do-not-suit", facts, 1)
+
+
+def exchanged_advice(
+    laboratory: Laboratory, part: str, found: Sequence[float | None], own: float, ours: float
+) -> Advice | None:
+    """What the exchange of a part brings in a full training, and what it spoils; None where that does not tell."""
+    repaired = dict(zip((*PARTS, *INSIDE), found))
+    full = laboratory.run([{part: "lent"}, {**ALL_LENT, part: "own"}], short=False)
+    with_ours, only_theirs = full
+    if with_ours is None or only_theirs is None or with_ours < only_theirs + CLEAR:
+        return None
+    facts = {"repaired": percent(with_ours), "spoilt": percent(only_theirs)}
+    if part == "fit":
+        inner = [name for name in INSIDE if (value := repaired[name]) is not None and is_better(value, own, ours)]
+        if inner:
+            return Advice(f"fault-in-{inner[0]}", facts, 5 if inner[0] == "epoch" else 7)
+    return Advice(f"fault-in-{part}", facts)
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def number(value: float) -> str:
+    return f"{value:.2g}"
