@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from grader.digits import load, secret  # noqa: E402
+from grader.digits import load, secret
 
 RATES = (0.001, 0.003, 0.01, 0.02, 0.05, 0.1)
 EPOCHS = (5, 8, 10)
