@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from grader.checks.accuracy.curve import reading
-from grader.checks.accuracy.experiments import advice
+from grader.checks.accuracy.experiments import Changed, Exchanged, advice
 from grader.checks.accuracy.recognise import match
 from grader.checks.secret_digits import secret_digits, secret_root
 from grader.engine.answer import Answer
@@ -50,32 +50,58 @@ def test_accuracy(student: Student) -> None:
     right[which[known]] = guesses[known] == secret.truth[which[known]]
     accuracy = float(right.mean())
     record(student, answer, which, guesses, scores, accuracy)
+    if accuracy >= student.rubric.tiers[-1].at:
+        return
+    answers = np.bincount(secret.to_true[guesses[guesses >= 0]], minlength=10)
+    history = {key: answer.part("history").numbers(key) for key in HISTORY}
+    curve = reading(history, dict(enumerate(answers.tolist())), accuracy)
+    say_what_is_missing(student, accuracy, int(total - known.sum()), curve, bool(np.isfinite(scores).any()))
+
+
+def say_what_is_missing(student: Student, accuracy: float, unseen: int, curve: str, finite: bool) -> NoReturn:
+    """Name what keeps the accuracy below the highest tier.
+
+    unseen: test images that were not scored; curve: a sentence about the training; finite: whether a score is a number
+    """
     tiers = student.rubric.tiers
     reached = [tier for tier in tiers if accuracy >= tier.at]
-    if len(reached) == len(tiers):
-        return
-    best = tiers[-1]
+    best, part = tiers[-1], share(reached, tiers[-1])
     facts: dict[str, Any] = {
         "accuracy": percent(accuracy),
         "first": percent(tiers[0].at),
         "needed": percent(best.at),
-        "total": total,
+        "total": len(secret_digits(student).truth),
+        "earned": f"{reached[-1].points if reached else 0} of {best.points}",
+        "curve": curve,
     }
-    if known.sum() < total:
-        fail("accuracy-images-missing", share=share(reached, best), missing=int(total - known.sum()), **facts)
-    facts["earned"] = f"{reached[-1].points if reached else 0} of {best.points}"
-    answers = np.bincount(secret.to_true[guesses[guesses >= 0]], minlength=10)
-    history = {key: answer.part("history").numbers(key) for key in HISTORY}
-    facts["curve"] = reading(history, dict(enumerate(answers.tolist())), accuracy)
-    if found := advice(student, accuracy):
-        fail(found.finding, share=share(reached, best), todo=found.todo, **facts, **found.facts)
-    if not np.isfinite(scores).any():
-        fail("accuracy-not-a-number", **facts)
+    if unseen:
+        fail("accuracy-images-missing", share=part, missing=unseen, **facts)
+    found = advice(student, accuracy)
+    if isinstance(found, Exchanged):
+        repaired, spoilt = percent(found.repaired), percent(found.spoilt)
+        fail(FAULTS[found.part], share=part, repaired=repaired, spoilt=spoilt, **facts)
+    if isinstance(found, Changed):
+        default, better, after = f"{found.default:.2g}", f"{found.better:.2g}", percent(found.reached)
+        if found.what == "lr":
+            name = "rate-too-large" if found.better < found.default else "rate-too-small"
+            fail(name, share=part, default=default, better=better, reached=after, **facts)
+        if found.what == "epochs":
+            fail("epochs-too-few", share=part, default=default, better=better, reached=after, **facts)
+        fail("pixels-do-not-suit", share=part, todo=1, reached=after, **facts)
+    if not finite:
+        fail("accuracy-not-a-number", share=part, **facts)
     if not reached:
-        fail("accuracy-at-chance" if accuracy < CHANCE else "accuracy-low", **facts)
-    fail("accuracy-below-threshold", share=share(reached, best), **facts)
+        fail("accuracy-at-chance" if accuracy < CHANCE else "accuracy-low", share=part, **facts)
+    fail("accuracy-below-threshold", share=part, **facts)
 
 
+FAULTS = {
+    "data": "fault-in-data",
+    "network": "fault-in-network",
+    "fit": "fault-in-fit",
+    "epoch": "fault-in-epoch",
+    "optimizer": "fault-in-optimizer",
+}
 # what the accuracy comes from, step by step: what it is to a student, and the file it stands in
 STAGES = {
     "make_loaders": ("Calling make_loaders", "data.py"),

@@ -22,7 +22,7 @@ from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import START_SECONDS, Job, Limits, Outcome, Request
 from grader.engine.worker.trusted.start import OnProgress, Server
 
-WALL_FACTOR = 1.5  # wall seconds that an experiment may take, in times of its CPU seconds
+WALL_FACTOR = 4  # wall seconds that an experiment may take, in times of its CPU seconds
 
 
 class Asking:

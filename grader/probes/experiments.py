@@ -32,7 +32,7 @@ class Timed(Cached):
     ends = float("inf")
 
     def __getitem__(self, index: Any) -> Any:
-        if time.monotonic() > self.ends:
+        if time.process_time() > self.ends:
             raise OutOfTime
         return super().__getitem__(index)
 
@@ -59,20 +59,21 @@ class Data:
 def trials(
     student: Any, root: str, code: list[str], plans: list[dict[str, Any]], images: int, tests: int, seconds: float
 ) -> dict[str, Any]:
-    """Train in several ways, one after the other, as far as `seconds` reach.
+    """Train in several ways, one after the other, as far as `seconds` of CPU time reach.
 
     root: a folder for torchvision.datasets.MNIST; images, tests: how many digits to train on and to score, 0 for all
     code: the texts of the files in grader/lent/, which no child has but in this argument
-    plans: {data, network, epoch, optimizer, fit: "own" or "lent" (data: "scaled" too), lr, epochs: factors}
+    plans: {data, network, epoch, optimizer, fit: "own" or "lent" (data: "scaled" too); lr, epochs: factors; rate: an lr
+    in place of the default, 0 for none}
     results: one {scores: (tests, 10) float32, or what was raised} per plan that was reached, in their order
     inputs: (tests, pixels) float32, the student's own test images as they came; (0, 0) when no plan needed them
-    lr, epochs: the defaults of fit, nan where they are no numbers
+    lr, epochs: the defaults of fit, nan where they are no numbers; used: CPU seconds of this child so far
     """
     lent: dict[str, Any] = {}
     for text in code:
         exec(compile(text, "<lent by the grader>", "exec", dont_inherit=True), lent)
     fit = student.function("train", "fit")
-    Timed.ends = time.monotonic() + seconds
+    Timed.ends = time.process_time() + seconds
     prepared: dict[str, Data | Raised] = {}
     results: list[dict[str, Any]] = []
     for plan in plans:
@@ -85,7 +86,13 @@ def trials(
         results.append({"scores": raised or scores})
     own = prepared.get("own")
     seen = own.test.flatten(1) if isinstance(own, Data) else torch.zeros(0, 0)
-    return {"results": results, "inputs": float32(seen), "lr": default(fit, "lr"), "epochs": default(fit, "epochs")}
+    return {
+        "results": results,
+        "inputs": float32(seen),
+        "used": time.process_time(),
+        "lr": default(fit, "lr"),
+        "epochs": default(fit, "epochs"),
+    }
 
 
 def default(function: Any, name: str) -> float:
@@ -120,6 +127,8 @@ def trained(
         if plan[name] != 1:
             value = default(fit, name) * plan[name]
             changed[name] = max(1, round(value)) if name == "epochs" else value
+    if plan["rate"]:
+        changed["lr"] = plan["rate"]
     with lending(student.train, lent, plan):
         fit(model, loader(data.train, data.batch_size, True), loader(data.val, data.batch_size, False), **changed)
     torch.set_grad_enabled(True)

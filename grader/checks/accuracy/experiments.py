@@ -7,7 +7,6 @@ digits; then the best of them in full, so that every percentage in a sentence co
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,10 +26,12 @@ from grader.engine.trouble import stack_of
 LENT = Path(__file__).resolve().parents[2] / "lent"  # read, never imported
 PROBE = "experiments.trials"
 IMAGES, TESTS = 2000, 500  # of a short training: digits to learn from, and to score
-OWN = {"data": "own", "network": "own", "epoch": "own", "optimizer": "own", "fit": "own", "lr": 1.0, "epochs": 1.0}
-RATES = (0.1, 1 / 3, 3.0, 10.0, 0.01, 100.0, 1000.0)
+OWN = {**dict.fromkeys(("data", "network", "epoch", "optimizer", "fit"), "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0}
+FACTORS = (0.1, 1 / 3, 3.0, 10.0)  # of the default lr
+RATES = (0.1, 0.01, 0.001)  # in its place: one of them suits every usual optimizer
 CHANGES: tuple[Mapping[str, Any], ...] = (
-    *({"lr": factor} for factor in RATES),
+    *({"lr": factor} for factor in FACTORS),
+    *({"rate": rate} for rate in RATES),
     {"epochs": 2.0},
     {"data": "scaled"},
 )
@@ -40,6 +41,7 @@ INSIDE = ("epoch", "optimizer")  # what fit works with
 EXCHANGES = tuple({part: "lent"} for part in (*PARTS, *INSIDE))
 ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
 SHORTEST_RUN = 3.0  # seconds: what a whole run takes
+LEAST = 0.5  # seconds: less is not worth a child
 SCREENING = 0.5  # the part of the time that the short trainings may take
 CLEAR = 0.05  # accuracy that a change must bring, to be worth a sentence
 NEAR = 0.05  # how far below the grader's own pipeline a short training may stay that has nothing wrong any more
@@ -47,12 +49,28 @@ ENOUGH = 0.5  # the part of the way to the grader's own accuracy that an exchang
 
 
 @dataclass(frozen=True)
-class Advice:
-    """What helped: a finding and its facts."""
+class Changed:
+    """With one thing changed the student's own code reaches more. what: "lr", "epochs" or "data" (pixels of 0..1)."""
 
-    finding: str
-    facts: Mapping[str, Any]
-    todo: int | None = None
+    what: str
+    default: float
+    better: float
+    reached: float
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """One part is at fault: data, network, fit, or in it epoch or optimizer.
+
+    repaired: accuracy with the grader's part in its place; spoilt: of that part (or of all of fit) among the grader's
+    """
+
+    part: str
+    repaired: float
+    spoilt: float
+
+
+Advice = Changed | Exchanged
 
 
 @dataclass
@@ -60,31 +78,30 @@ class Laboratory:
     """Runs plans, as far as the time for all of them goes."""
 
     student: Student
-    seconds: float
+    seconds: float  # of CPU time, for all of it
     secret: SecretDigits = field(init=False)
     rate: float = math.nan
     epochs: float = math.nan
 
     def __post_init__(self) -> None:
         self.secret = secret_digits(self.student)
-        self.ends = time.monotonic() + self.seconds
+        self.left = self.seconds
         self.code = [path.read_text(encoding="utf-8") for path in sorted(LENT.glob("*.py"))]
 
     def run(self, changes: Sequence[Mapping[str, Any]], share: float = 1.0, short: bool = True) -> list[float | None]:
         """The accuracy after each change, None where nothing came. share: of the time that is left."""
-        seconds = share * (self.ends - time.monotonic())
+        seconds = share * self.left
         none: list[float | None] = [None] * len(changes)
-        if seconds < 0.5:
+        if seconds < LEAST:
             return none
         size = {"images": IMAGES, "tests": TESTS} if short else {"images": 0, "tests": 0}
         plans = [{**OWN, **change} for change in changes]
-        root = secret_root(self.student)
-        arguments = {"root": root, "code": self.code, "plans": plans, "seconds": seconds, **size}
+        arguments = {"root": secret_root(self.student), "code": self.code, "plans": plans, "seconds": seconds, **size}
         answer = self.student.experiment(PROBE, seconds, **arguments)
-        if answer is None:
-            return none
         try:
-            return [*self.read(answer, plans), *none][: len(plans)]
+            used = seconds if answer is None else min(max(answer.number("used"), 0.0), seconds)
+            self.left -= used / (2 if short else 1)  # short trainings run in two children side by side
+            return none if answer is None else [*self.read(answer, plans), *none][: len(plans)]
         except (ProtocolBroken, NotSeen):  # no answer of the probe: there is nothing to say
             return none
 
@@ -131,15 +148,14 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
     best = sorted(better, key=lambda i: -better[i])[:2]
     part = at_fault(with_exchanges.result(), own, ours)
-    for index in best:
+    if best and (better[best[0]] >= ours - NEAR or part not in ("data", "network")):
         # a change that leaves nothing to wish for, or the best there is where data and network are in order
-        if better[index] >= ours - NEAR or part not in ("data", "network"):
-            wanted = accuracy + CLEAR if better[index] >= ours - NEAR else laboratory.student.rubric.tiers[-1].at
-            if found := changed_advice(laboratory, CHANGES[index], wanted):
-                return found
-    if part and (found := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
-        return found
-    return changed_advice(laboratory, CHANGES[best[0]], accuracy + CLEAR) if best else None
+        wanted = accuracy + CLEAR if better[best[0]] >= ours - NEAR else laboratory.student.rubric.tiers[-1].at
+        if changed_one := changed_advice(laboratory, [CHANGES[index] for index in best], wanted):
+            return changed_one
+    if part and (exchanged := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
+        return exchanged
+    return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR) if best else None
 
 
 def at_fault(found: Sequence[float | None], own: float, ours: float) -> str:
@@ -154,41 +170,29 @@ def is_better(value: float, own: float, ours: float) -> bool:
     return value >= own + CLEAR and value - own >= ENOUGH * (ours - own)
 
 
-def changed_advice(laboratory: Laboratory, change: Mapping[str, Any], wanted: float) -> Advice | None:
-    """What one change brings in a full training; None where it is less than wanted."""
-    (reached,) = laboratory.run([change], share=0.7, short=False)
-    if reached is None or reached < wanted:
+def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], wanted: float) -> Changed | None:
+    """The change that brings most in a full training; None where it is less than wanted."""
+    found = laboratory.run(changes, share=0.8, short=False)
+    reached, change = max(((value or 0.0, change) for value, change in zip(found, changes)), key=lambda pair: pair[0])
+    if reached < wanted:
         return None
-    facts: dict[str, Any] = {"reached": percent(reached)}
-    if "lr" in change:
-        facts |= {"default": number(laboratory.rate), "better": number(laboratory.rate * change["lr"])}
-        return Advice("rate-too-large" if change["lr"] < 1 else "rate-too-small", facts, 7)
+    if "lr" in change or "rate" in change:
+        return Changed("lr", laboratory.rate, change.get("rate") or laboratory.rate * change["lr"], reached)
     if "epochs" in change:
-        facts |= {"default": number(laboratory.epochs), "better": number(round(laboratory.epochs * change["epochs"]))}
-        return Advice("epochs-too-few", facts, 7)
-    return Advice("pixels-do-not-suit", facts, 1)
+        return Changed("epochs", laboratory.epochs, round(laboratory.epochs * change["epochs"]), reached)
+    return Changed("data", 0.0, 0.0, reached)
 
 
 def exchanged_advice(
     laboratory: Laboratory, part: str, found: Sequence[float | None], own: float, ours: float
-) -> Advice | None:
+) -> Exchanged | None:
     """What the exchange of a part brings in a full training, and what it spoils; None where that does not tell."""
     repaired = dict(zip((*PARTS, *INSIDE), found))
     full = laboratory.run([{part: "lent"}, {**ALL_LENT, part: "own"}], short=False)
     with_ours, only_theirs = full
     if with_ours is None or only_theirs is None or with_ours < only_theirs + CLEAR:
         return None
-    facts = {"repaired": percent(with_ours), "spoilt": percent(only_theirs)}
     if part == "fit":
         inner = [name for name in INSIDE if (value := repaired[name]) is not None and is_better(value, own, ours)]
-        if inner:
-            return Advice(f"fault-in-{inner[0]}", facts, 5 if inner[0] == "epoch" else 7)
-    return Advice(f"fault-in-{part}", facts)
-
-
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def number(value: float) -> str:
-    return f"{value:.2g}"
+        part = (inner or [part])[0]
+    return Exchanged(part, with_ours, only_theirs)

@@ -9,12 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import psutil
-
-if TYPE_CHECKING:
-    from grader.engine.worker.trusted.job import Job
 
 PART, MOST = 0.06, 1_000_000_000  # the reserve: this part of the machine's memory, at most so many bytes
 LOOK_AGAIN = 0.2  # seconds
@@ -24,6 +21,13 @@ def short() -> bool:
     """Whether less memory is free than should be."""
     memory = psutil.virtual_memory()
     return bool(memory.available < min(MOST, PART * memory.total))
+
+
+class Job(Protocol):
+    """What is asked of a job here: whether it has an outcome already, and so is no longer wanted."""
+
+    @property
+    def outcome(self) -> object: ...
 
 
 class Reserve:
