@@ -109,8 +109,9 @@ def grow(model: Any, factor: float) -> None:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """A copy of the first WIDEST numbers of each image, float32, or float64 where they were that."""
-    plain = torch.Tensor.detach(tensor)[:, :WIDEST].to("cpu")
+    """A copy of the numbers, in a matrix the first WIDEST of each row; float32, or float64 where they were that."""
+    plain = torch.Tensor.detach(tensor).to("cpu")
+    plain = plain[:, :WIDEST] if plain.ndim == 2 else plain
     numbers = plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
     return np.array(numbers)
 
