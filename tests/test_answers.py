@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+import re
+import time
+import tracemalloc
 from collections.abc import Iterator
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -15,13 +19,13 @@ from grader.checks.secret_digits import secret_digits
 from grader.checks.test_4_accuracy import PROBE
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
-from grader.engine.answer import SOME, Answer
-from grader.engine.check import Check, Failed
+from grader.engine.answer import LIST, NUMBERS, SOME, TEXT, Answer
+from grader.engine.check import Check, Failed, Waits
 from grader.engine.endings import NotSeen, ProtocolBroken
-from grader.engine.run import Run
+from grader.engine.run import ODD_ANSWER, Run
 from grader.engine.student import Notes
 from grader.engine.submission.read import read
-from grader.engine.worker.channel import Decoder, encode
+from grader.engine.worker.channel import BadFrame, Decoder, encode
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import Outcome
 
@@ -172,8 +176,8 @@ def forgeries(values: dict[str, Any], rng: random.Random) -> Iterator[tuple[str,
         yield f"{'.'.join(map(str, (*path, last)))} = {forged!r}", answer
 
 
-def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> None:
-    """Run a check on these answers of its probes. What comes out must be a verdict."""
+def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]], told: bool = False) -> None:
+    """Run a check on these answers of its probes. What comes out must be a verdict; told: ProtocolBroken comes out too."""
     shared = {name: value for name, value in run.notes.memory.items() if name != "data.passes"}
     student = run.student(check)
     student._notes = Notes(memory=shared)
@@ -183,8 +187,11 @@ def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> None:
     })()  # fmt: skip
     try:
         check.function(student)
-    except (Failed, ProtocolBroken, NotSeen):
+    except (Failed, NotSeen, Waits):
         pass
+    except ProtocolBroken:
+        if told:
+            raise
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy speaks of the nan and inf in forged arrays
@@ -203,3 +210,142 @@ def test_a_forged_answer_gets_a_verdict(check, asked):
                 raise AssertionError(f"{check.id}: {probe} with {what}: {error!r}") from error
             judged += 1
     assert judged >= SAMPLE
+
+
+# --- and with the largest answers that their bounds allow
+
+SECONDS, BYTES = 1.0, 200_000_000
+
+
+class Reads:
+    """What a check asks of an answer: {path: how long it may be}, and the path that was asked for last."""
+
+    def __init__(self, patch: pytest.MonkeyPatch):
+        self.lists: dict[str, Any] = {}
+        self.arrays: dict[str, Any] = {}
+        self.last = ""
+        real_list, real_array = Answer._list, Answer._array
+
+        def listed(answer: Answer, name: str, length: Any) -> list[object]:
+            self.last = f"{answer._place}{name}"
+            self.lists[self.last] = length
+            return real_list(answer, name, length)
+
+        def arrayed(answer: Answer, value: object, name: str, shape: Any, kind: str) -> np.ndarray:
+            self.last = f"{answer._place}{name}"
+            self.arrays[self.last] = shape
+            return real_array(answer, value, name, shape, kind)
+
+        patch.setattr(Answer, "_list", listed)
+        patch.setattr(Answer, "_array", arrayed)
+
+    def enlarged(self, values: dict[str, Any], path: str) -> dict[str, Any] | None:
+        """The values with more of the same at a path, as much as is allowed; None when that changes nothing."""
+        changed = copy.deepcopy(values)
+        *way, last = path.split(".")
+        holder: Any = changed
+        for name in way:
+            holder = holder[int(name) if isinstance(holder, list) else name]
+        old = holder[last] if isinstance(holder, dict) and last in holder else None
+        if path in self.arrays and isinstance(old, np.ndarray) and old.size:
+            shape = largest_shape(old.shape, self.arrays[path])
+            holder[last] = np.resize(old, shape)
+            return changed if shape != old.shape else None
+        if path in self.lists and isinstance(old, list):
+            count = largest(self.lists[path], LIST)
+            holder[last] = [copy.copy(item) for item, _ in zip(cycle(old or ["x" * TEXT]), range(count))]
+            return changed if count != len(old) else None
+        return None
+
+
+def largest(length: Any, most: int) -> int:
+    return most if length is None else min(most, length[-1]) if isinstance(length, range) else length
+
+
+def largest_shape(now: tuple[int, ...], asked: Any) -> tuple[int, ...]:
+    """The largest shape a check takes: axes of a known length first, the open ones share what is left."""
+    asked = asked if asked is not None else (None, *now[1:])
+    shape: list[int] = []
+    for at, length in enumerate(asked):
+        rest = [
+            n if isinstance(n, int) else now[later] for later, n in enumerate(asked) if later > at and later < len(now)
+        ]
+        left = NUMBERS // max(1, math.prod(shape) * math.prod(rest))
+        shape.append(largest(length, max(1, left)))
+    return tuple(shape)
+
+
+def cost(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> tuple[float, int]:
+    """CPU seconds, and bytes at the peak, of one judgement."""
+    start = time.process_time()
+    try:
+        judge(run, check, answers)
+    except ODD_ANSWER:
+        pass
+    seconds = time.process_time() - start
+    tracemalloc.start()
+    try:
+        judge(run, check, answers)
+    except ODD_ANSWER:
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return seconds, peak
+
+
+def settled(run: Run, check: Check, answers: dict[str, Any], probe: str, values: dict[str, Any], reads: Reads) -> Any:
+    """The values with everything else made to fit what was enlarged: as long as the check refuses, it says what of."""
+    for _ in range(40):
+        try:
+            judge(run, check, answers | {probe: values}, told=True)
+        except ProtocolBroken:
+            fitting = reads.enlarged(values, reads.last)
+            if fitting is None:
+                return values
+            values = fitting
+        else:
+            return values
+    return values
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("check", WEEK.checks, ids=lambda check: check.id)
+def test_the_largest_answer_costs_little(check, asked, monkeypatch):
+    run, answers = asked
+    every = {probe: values for of_check in answers.values() for probe, values in of_check.items()} | answers[check.id]
+    rng = random.Random(check.id)
+    tried: set[str] = set()
+    for probe, values in answers[check.id].items():
+        for what, start in [("", values), *islice(forgeries(values, rng), SAMPLE)]:  # a fault leads to other questions
+            reads = Reads(monkeypatch)
+            try:
+                judge(run, check, every | {probe: start})
+            except ODD_ANSWER:
+                pass
+            for path in [*reads.arrays, *reads.lists]:
+                pattern = f"{probe} {re.sub('[0-9]+', '#', path)}"
+                grown = reads.enlarged(start, path) if pattern not in tried and in_answer(start, path) else None
+                if grown is None:
+                    continue
+                tried.add(pattern)
+                grown = settled(run, check, every, probe, grown, reads)
+                try:
+                    sent = Decoder().feed(encode("answer", grown))[0].values
+                except (TypeError, BadFrame):
+                    continue  # more than one answer can carry
+                seconds, peak = cost(run, check, every | {probe: sent})
+                assert seconds < SECONDS and peak < BYTES, (
+                    f"{probe} {path} {what}: {seconds:.2f} s, {peak / 1e6:.0f} MB"
+                )
+            monkeypatch.undo()
+
+
+def in_answer(values: Any, path: str) -> bool:
+    for name in path.split("."):
+        if isinstance(values, list) and name.isdigit() and int(name) < len(values):
+            values = values[int(name)]
+        elif isinstance(values, dict) and name in values:
+            values = values[name]
+        else:
+            return False
+    return True
