@@ -134,6 +134,7 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     """Right if they are the mean over images, of the cross-entropy or of one label-smoothed by the same amount."""
     if are_means(got, groups):
         return
+    name_other_loss(got, groups, function, todo)  # first: two means alone may look like those of a smoothed loss
     true = [group.mean_loss for group in groups]
     if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):
         fail("loss-of-some-batches", todo=todo, function=function, batches=groups[-1].batches,
@@ -147,7 +148,6 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     finding = wrong_average(got, groups)
     if finding:
         fail(finding, todo=todo, images=len(groups[0].labels), size=groups[0].batch_size, **facts)
-    name_other_loss(got, groups, function, todo)
     fail("loss-unexplained", todo=todo, **facts)
 
 
