@@ -61,7 +61,7 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
         "other_root": written(student, *train, *dark),
         "large_root": written(student, train[0][repeat], train[1][repeat], *test),
         "pictures": tracers.pictures[tracers.shared_ids],
-        "limit": 2 * len(tracers.pictures),
+        "limit": 3 * len(tracers.pictures) // 2,
     }
     return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
 
@@ -174,7 +174,7 @@ class Served:
 
     def decoded(self, observed: Answer, name: str) -> Pass:
         values, sizes = observed.part("values"), observed.integers("sizes", SOME)
-        rows = range(1, 3 * len(self.tracers.pictures))  # at the limit of a pass another batch is read
+        rows = range(1, 2 * len(self.tracers.pictures))
         images, labels = values.array("images", (rows, WIDTHS)), values.array("labels", None, "fi")
         if len(images) != sum(sizes):
             raise ProtocolBroken("images are not in batches of the sizes given")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grader.checks.views import VIEWS, correlations, turned
+from grader.checks.views import VIEWS, direction, turned
 
 PIXELS = 28 * 28
 CERTAIN = 0.5  # correlation with the right picture is 0.77 even of a black-and-white copy, with a wrong one below 0.4
@@ -109,11 +109,13 @@ def recognise(images: np.ndarray, pictures: np.ndarray) -> Match:
     """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round."""
     ids = np.full(len(images), UNKNOWN)
     views = np.zeros(len(images), dtype=np.int64)
+    shown, known = direction(images), direction(pictures).reshape(-1, 28, 28)
     for view in range(len(VIEWS)):
-        settle(ids, views, view, lambda rows, v=view: np.abs(correlations(images[rows], turned(pictures, v))))  # type: ignore[misc]
+        seen = turned(known, view).reshape(len(known), -1).T
+        settle(ids, views, view, lambda rows, seen=seen: np.abs(shown[rows] @ seen))  # type: ignore[misc]
     if (ids == UNKNOWN).any():
-        points, known = on_circle(images), on_circle(pictures).conj().T
-        settle(ids, views, 0, lambda rows: np.abs(points[rows] @ known) / PIXELS)
+        points, circled = on_circle(images), on_circle(pictures).conj().T
+        settle(ids, views, 0, lambda rows: np.abs(points[rows] @ circled) / PIXELS)
     return Match(ids, views)
 
 
