@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+import time
+import tracemalloc
 from collections.abc import Iterator
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -15,13 +18,13 @@ from grader.checks.secret_digits import secret_digits
 from grader.checks.test_4_accuracy import PROBE
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
-from grader.engine.answer import SOME, Answer
-from grader.engine.check import Check, Failed
+from grader.engine.answer import LIST, NUMBERS, SOME, TEXT, Answer
+from grader.engine.check import Check, Failed, Waits
 from grader.engine.endings import NotSeen, ProtocolBroken
-from grader.engine.run import Run
+from grader.engine.run import ODD_ANSWER, Run
 from grader.engine.student import Notes
 from grader.engine.submission.read import read
-from grader.engine.worker.channel import Decoder, encode
+from grader.engine.worker.channel import BadFrame, Decoder, encode
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import Outcome
 
@@ -172,8 +175,8 @@ def forgeries(values: dict[str, Any], rng: random.Random) -> Iterator[tuple[str,
         yield f"{'.'.join(map(str, (*path, last)))} = {forged!r}", answer
 
 
-def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> None:
-    """Run a check on these answers of its probes. What comes out must be a verdict."""
+def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]], told: bool = False) -> None:
+    """Run a check on these answers of its probes. A verdict must come out; told: ProtocolBroken comes out too."""
     shared = {name: value for name, value in run.notes.memory.items() if name != "data.passes"}
     student = run.student(check)
     student._notes = Notes(memory=shared)
@@ -183,8 +186,11 @@ def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> None:
     })()  # fmt: skip
     try:
         check.function(student)
-    except (Failed, ProtocolBroken, NotSeen):
+    except (Failed, NotSeen, Waits):
         pass
+    except ProtocolBroken:
+        if told:
+            raise
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy speaks of the nan and inf in forged arrays
@@ -203,3 +209,178 @@ def test_a_forged_answer_gets_a_verdict(check, asked):
                 raise AssertionError(f"{check.id}: {probe} with {what}: {error!r}") from error
             judged += 1
     assert judged >= SAMPLE
+
+
+# --- and with the largest answers that their bounds allow
+
+SECONDS, BYTES = 1.0, 200_000_000
+
+
+class Reads:
+    """What a check asks of an answer: {path: how long it may be}, and the path that was asked for last."""
+
+    def __init__(self, patch: pytest.MonkeyPatch):
+        self.lists: dict[str, Any] = {}
+        self.arrays: dict[str, Any] = {}
+        self.last = ""
+        real_list, real_array = Answer._list, Answer._array
+
+        def listed(answer: Answer, name: str, length: Any) -> list[object]:
+            self.last = f"{answer._place}{name}"
+            self.lists[self.last] = length
+            return real_list(answer, name, length)
+
+        def arrayed(answer: Answer, value: object, name: str, shape: Any, kind: str) -> np.ndarray:
+            self.last = f"{answer._place}{name}"
+            self.arrays[self.last] = shape
+            return real_array(answer, value, name, shape, kind)
+
+        patch.setattr(Answer, "_list", listed)
+        patch.setattr(Answer, "_array", arrayed)
+
+    def enlarged(self, values: dict[str, Any], path: str) -> dict[str, Any] | None:
+        """The values with more of the same at a path, as much as is allowed; None when that changes nothing."""
+        changed = copy.deepcopy(values)
+        *way, last = path.split(".")
+        holders: list[Any] = [changed]
+        for name in way:
+            holders.append(holders[-1][int(name) if isinstance(holders[-1], list) else name])
+        holder = holders[-1]
+        old = holder[last] if isinstance(holder, dict) and last in holder else None
+        if path in self.arrays and isinstance(old, np.ndarray) and old.size:
+            shape = largest_shape(old.shape, self.arrays[path])
+            if shape == old.shape:
+                return None
+            lengthen(holders[-2:][0], old.shape[0], shape[0])
+            holder[last] = np.resize(old, shape)
+            return changed
+        if path in self.lists and isinstance(old, list):
+            count = largest(self.lists[path], LIST)
+            holder[last] = [copy.copy(item) for item, _ in zip(cycle(old or ["x" * TEXT]), range(count))]
+            return changed if count != len(old) else None
+        return None
+
+
+def lengthen(values: Any, now: int, wanted: int) -> None:
+    """What stands beside an array and has a row for each of its rows, or numbers that sum up to them, grows with it."""
+    for name, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(value, (dict, list)) and not (value and isinstance(value, list) and isinstance(value[0], int)):
+            lengthen(value, now, wanted)
+        elif isinstance(value, np.ndarray) and value.shape[:1] == (now,) and 0 < value.size // now * wanted <= NUMBERS:
+            values[name] = np.resize(value, (wanted, *value.shape[1:]))
+        elif isinstance(value, list) and value and value[0] > 0 and sum(value) == now and wanted < LIST * value[0]:
+            values[name] = [*value, *([value[0]] * ((wanted - now) // value[0])), (wanted - now) % value[0]]
+
+
+def largest(length: Any, most: int) -> int:
+    return most if length is None else min(most, length[-1]) if isinstance(length, range) else length
+
+
+def largest_shape(now: tuple[int, ...], asked: Any) -> tuple[int, ...]:
+    """The largest shape a check takes: axes of a known length first, the open ones share what is left."""
+    asked = asked if asked is not None else (None, *now[1:])
+    shape: list[int] = []
+    for at, length in enumerate(asked):
+        rest = [
+            n if isinstance(n, int) else now[later] for later, n in enumerate(asked) if later > at and later < len(now)
+        ]
+        left = NUMBERS // max(1, math.prod(shape) * math.prod(rest))
+        shape.append(largest(length, max(1, left)))
+    return tuple(shape)
+
+
+def cost(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> tuple[float, int]:
+    """CPU seconds, and bytes at the peak, of one judgement."""
+    seconds = math.inf
+    for _ in range(5):  # numpy's threads spend time waiting for each other where others use the machine too
+        start = time.thread_time()
+        judge_oddly(run, check, answers)
+        seconds = min(seconds, time.thread_time() - start)
+        if seconds < SECONDS:
+            break
+    tracemalloc.start()
+    judge_oddly(run, check, answers)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return seconds, peak
+
+
+def judge_oddly(run: Run, check: Check, answers: dict[str, dict[str, Any]]) -> None:
+    try:
+        judge(run, check, answers)
+    except ODD_ANSWER:  # which the engine takes for an odd answer too
+        pass
+
+
+def settled(run: Run, check: Check, answers: dict[str, Any], probe: str, values: dict[str, Any], reads: Reads) -> Any:
+    """The values with everything else made to fit what was enlarged: as long as the check refuses, it says what of."""
+    for _ in range(10):
+        try:
+            judge(run, check, answers | {probe: values}, told=True)
+        except ProtocolBroken:
+            fitting = reads.enlarged(values, reads.last)
+            if fitting is None:
+                return values
+            values = fitting
+        else:
+            return values
+    return values
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("check", WEEK.checks, ids=lambda check: check.id)
+def test_the_largest_answer_costs_little(check, asked, monkeypatch):
+    run, answers = asked
+    every = {probe: values for of_check in answers.values() for probe, values in of_check.items()} | answers[check.id]
+    rng = random.Random(check.id)
+    tried: set[str] = set()
+    for probe, values in answers[check.id].items():
+        for what, start in [("", values), *islice(forgeries(values, rng), 4)]:  # a fault leads to other questions
+            reads = Reads(monkeypatch)
+            judge_oddly(run, check, every | {probe: start})
+            for name in {path.rpartition(".")[2] for path in (*reads.arrays, *reads.lists)} - tried:
+                grown = start
+                for path in [p for p in (*reads.arrays, *reads.lists) if p.rpartition(".")[2] == name]:
+                    more = reads.enlarged(grown, path) if in_answer(grown, path) else None
+                    grown = more if more is not None and crosses(more) else grown
+                if grown is start:
+                    continue
+                tried.add(name)
+                grown = settled(run, check, every, probe, grown, reads)
+                grown = grown if crosses(grown) else start
+                for kind in ("more of the same", "noise"):  # which nobody recognises
+                    sent = grown if kind != "noise" else noisy(grown, name)
+                    seconds, peak = cost(run, check, every | {probe: sent})
+                    told = f"{probe} {name} {what} {kind}: {seconds:.2f} s, {peak / 1e6:.0f} MB"
+                    assert seconds < SECONDS and peak < BYTES, told
+            monkeypatch.undo()
+
+
+def noisy(values: Any, name: str) -> Any:
+    """The values with noise in all arrays of that name."""
+    if isinstance(values, dict):
+        return {n: noisy(v, name) if n != name else noisy(v, "") for n, v in values.items()}
+    if isinstance(values, list):
+        return [noisy(value, name) for value in values]
+    if isinstance(values, np.ndarray) and not name and values.dtype.kind == "f":
+        return np.random.default_rng(0).normal(size=values.shape).astype(values.dtype)
+    return values
+
+
+def crosses(values: dict[str, Any]) -> bool:
+    """Whether one answer can carry it."""
+    try:
+        return bool(Decoder().feed(encode("answer", values)))
+    except (TypeError, BadFrame):
+        return False
+
+
+def in_answer(values: Any, path: str) -> bool:
+    for name in path.split("."):
+        if isinstance(values, list) and name.isdigit() and int(name) < len(values):
+            values = values[int(name)]
+        elif isinstance(values, dict) and name in values:
+            values = values[name]
+        else:
+            return False
+    return True

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def without_ready(function: Callable[..., None]) -> Callable[..., None]:
     def alone(student: Any) -> None:
         with pytest.MonkeyPatch.context() as patch:
             if function is WEEK.check["gradients"].function:
-                patch.setitem(function.__globals__, "ready", lambda student: None)
+                patch.setitem(unwrap(function).__globals__, "ready", lambda student: None)
             function(student)
 
     return alone

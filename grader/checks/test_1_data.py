@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import NAMES, TITLES, Pass, Served
+from grader.checks.data.loaders import NAMES, TITLES, Pass, Served, known_pictures
 from grader.checks.data.pixels import (
     SHAPES,
     GreyMap,
@@ -20,7 +20,7 @@ from grader.checks.data.splits import judge_splits
 from grader.checks.data.tracers import UNKNOWN, draw_pictures
 from grader.checks.views import TRANSPOSED, VIEWS
 from grader.engine.answer import SOME, Answer
-from grader.engine.check import check, fail
+from grader.engine.check import check, fail, only_where
 from grader.engine.student import Student
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
@@ -34,6 +34,7 @@ def test_transform(student: Student) -> None:
 
 
 @check("batches", part="data", todo=2, calls=("data.make_loaders",))
+@only_where(known_pictures)
 def test_batches(student: Student) -> None:
     """The loaders give batches of pictures with their labels"""
     served = Served(student)
@@ -48,6 +49,7 @@ def test_batches(student: Student) -> None:
 
 
 @check("preparation", part="data", todo=2, calls=("data.make_loaders",))
+@only_where(known_pictures)
 def test_preparation(student: Student) -> None:
     """Every picture is prepared the same way, whichever loader it comes from"""
     served = Served(student)
@@ -61,12 +63,14 @@ def test_preparation(student: Student) -> None:
 
 
 @check("splits", part="data", todo=2, calls=("data.make_loaders",))
+@only_where(known_pictures)
 def test_splits(student: Student) -> None:
     """Training, validation and test pictures are kept apart, complete, and drawn from the seed"""
     judge_splits(Served(student))
 
 
 @check("reshuffle", part="data", todo=2, calls=("data.make_loaders",))
+@only_where(known_pictures)
 def test_reshuffle(student: Student) -> None:
     """The training loader gives its pictures in a new order every epoch"""
     served = Served(student)

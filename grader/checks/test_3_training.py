@@ -10,13 +10,14 @@ from grader.checks.training import evaluate, fit, losses, steps
 from grader.checks.training.fit_run import observe_fits
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
-from grader.engine.check import Failed, check, fail
+from grader.engine.check import Failed, check, fail, only_where
 from grader.engine.student import Student
 
 TRAINING_SHARE = 2 / 3  # of the points for reported losses: what is left when only evaluate's are wrong
 
 
 @check("step", part="training", todo=5, calls=("train.train_one_epoch",))
+@only_where(steps.seen_in_updates)
 def test_step(student: Student) -> None:
     """Every batch updates the weights along its gradient"""
     epochs = steps.observe_epochs(student)
@@ -33,6 +34,7 @@ def test_step(student: Student) -> None:
 
 
 @check("fresh-gradients", part="training", todo=5, calls=("train.train_one_epoch",))
+@only_where(steps.seen_in_updates)
 def test_fresh_gradients(student: Student) -> None:
     """Each update uses the gradient of its own batch only"""
     epochs = steps.observe_epochs(student)
@@ -44,6 +46,7 @@ def test_fresh_gradients(student: Student) -> None:
 
 
 @check("train-mode", part="training", todo=5, calls=("train.train_one_epoch",))
+@only_where(steps.seen_in_updates)
 def test_train_mode(student: Student) -> None:
     """The network is in training mode while it learns"""
     epochs = steps.observe_epochs(student)
@@ -70,9 +73,7 @@ def test_mean_loss(student: Student) -> None:
 @check("evaluate-accuracy", part="training", todo=6, calls=("train.evaluate",))
 def test_evaluate_accuracy(student: Student) -> None:
     """The accuracy is the fraction of images classified correctly"""
-    groups = evaluate.accuracy_groups(student.rng("accuracies"))
-    answer = student.observe("training.evaluations", **losses.arguments_of(groups))
-    parts = answer.parts("groups", len(groups))
+    parts, groups = evaluate.observe_evaluations(student)
     evaluate.name_wrong_axis(parts)
     for part in parts:
         end_if_raised(part, "returned")
@@ -84,6 +85,7 @@ def test_evaluate_accuracy(student: Student) -> None:
 
 
 @check("evaluate-clean", part="training", todo=6, calls=("train.evaluate",))
+@only_where(evaluate.seen_in_evaluations)
 def test_evaluate_clean(student: Student) -> None:
     """Evaluating runs in evaluation mode, without gradients, and changes nothing"""
     rng = student.rng("clean")

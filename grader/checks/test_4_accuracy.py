@@ -20,6 +20,7 @@ from grader.engine.student import Student
 WORST = 25  # confident mistakes kept for the report
 USUAL = 0.985  # the best of the corpus' 200 right solutions, with more epochs than usual, stays below it
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
+PIXELS, PICTURES = 28 * 28, 64  # of a picture; and so many pictures, at most, for the report
 CHANCE = 0.15  # ten classes; 2,004 test digits: 0.10 + 6 standard deviations is 0.14
 
 
@@ -39,8 +40,8 @@ def test_accuracy(student: Student) -> None:
     answer = student.observe(PROBE, root=secret_root(student))
     if "stopped" in answer:
         end_where_it_stopped(answer)
-    scores, inputs = answer.array("scores", None), answer.array("inputs", (None, None))
     total = len(secret.truth)
+    scores, inputs = answer.array("scores", None), answer.array("inputs", (range(2 * total + 1), range(PIXELS + 1)))
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=list(scores.shape), expected=f"({total}, 10)")
     which = match(inputs, secret.shown.test_images)  # (N,) index of the digit each input is, -1 where none
@@ -162,9 +163,9 @@ def record(
         "worst_sureness": sureness[worst].astype(np.float64),
     }
     samples, history = answer.part("samples"), answer.part("history")
-    evidence["sample_images"] = samples.array("images", None)
+    evidence["sample_images"] = few(samples.array("images", None))
     if "first_layer" in answer:
-        evidence["first_layer"] = answer.array("first_layer", None)
+        evidence["first_layer"] = few(answer.array("first_layer", None))
     labels = samples.array("labels", None, "i")
     if labels.ndim == 1 and labels.size and labels.min() >= 0 and labels.max() <= 9:
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
@@ -188,6 +189,11 @@ def remarks(answer: Answer, accuracy: float, tiers: Sequence[Tier]) -> list[str]
         "above-the-usual": accuracy > USUAL,
     }
     return [name for name, applies in found.items() if applies]
+
+
+def few(pictures: np.ndarray) -> np.ndarray:
+    """Pictures for the report; none where there are more numbers than the probe sends."""
+    return pictures if pictures.size <= PICTURES * PIXELS else np.zeros((0, 28, 28), np.float32)
 
 
 def finite(values: list[float]) -> list[float]:

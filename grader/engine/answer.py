@@ -6,13 +6,13 @@
     weight = together.array("weight", (10, None))  # floats; an axis may be None, of any length, or SOME, of at least 1
 
 Student code runs beside the probe and could send an answer of its own making. So what is read has the type, the
-shape and the length that was asked for, or the check ends as `crashed` (ProtocolBroken). `answer["name"]` reads
+shape and the length that was asked for, and never more than LIST, TEXT and NUMBERS say, or the check ends as `crashed`
+(ProtocolBroken). `answer["name"]` reads
 whatever stands there.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -25,7 +25,9 @@ from grader.engine.worker.trusted.job import Outcome
 T = TypeVar("T")
 Length = int | range | None  # exactly so many, one of these, or any number
 Shape = Sequence[Length] | None  # the length of each axis, or any shape
-SOME = range(1, sys.maxsize)
+LIST, TEXT, NUMBERS = 2_000, 300, 4_000_000  # items, characters (the rest is cut off) and numbers of an array at most
+AXES = 8  # of an array at most
+SOME = range(1, NUMBERS + 1)
 
 
 class Answer:
@@ -78,7 +80,7 @@ class Answer:
         return self._as(int, self[name], name)
 
     def text(self, name: str) -> str:
-        return self._as(str, self[name], name)
+        return self._as(str, self[name], name)[:TEXT]
 
     def flag(self, name: str) -> bool:
         return self._as(bool, self[name], name)
@@ -93,7 +95,7 @@ class Answer:
         return [self._as(int, value, name) for value in self._list(name, length)]
 
     def texts(self, name: str, length: Length = None) -> list[str]:
-        return [self._as(str, value, name) for value in self._list(name, length)]
+        return [self._as(str, value, name)[:TEXT] for value in self._list(name, length)]
 
     def flags(self, name: str, length: Length = None) -> list[bool]:
         return [self._as(bool, value, name) for value in self._list(name, length)]
@@ -127,7 +129,7 @@ class Answer:
 
     def _list(self, name: str, length: Length) -> list[object]:
         values = self._as(list, self[name], name)
-        if not fits(len(values), length):
+        if len(values) > LIST or not fits(len(values), length):
             self._refuse(name, "a list of the length that was asked for")
         return values
 
@@ -135,7 +137,8 @@ class Answer:
         array = self._as(np.ndarray, value, name)
         if array.dtype.kind not in kind:
             self._refuse(name, "an array of the dtype that was asked for")
-        if shape is not None and not (array.ndim == len(shape) and all(map(fits, array.shape, shape))):
+        fitting = shape is None or array.ndim == len(shape) and all(map(fits, array.shape, shape))
+        if not fitting or array.size > NUMBERS or array.ndim > AXES:
             self._refuse(name, "an array of the shape that was asked for")
         return array
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -53,8 +54,34 @@ class Failed(Exception):
         self.finding = finding
 
 
+class Waits(Exception):
+    """Raised by `waits_for`: what was seen gives nothing to judge."""
+
+
+def waits_for(what: str) -> NoReturn:
+    """End the check as `blocked`. `what` is the end of "This waits until ..."; another check names the fault."""
+    raise Waits(what)
+
+
 class GraderTrouble(RuntimeError):
     """Something of the grader's own is missing or damaged; the message is one sentence. Never the student's fault."""
+
+
+def only_where(seen: Callable[[Student], None]) -> Callable[[Callable[[Student], None]], Callable[[Student], None]]:
+    """Let a check pass only where there was something to judge: `seen` ends it when there was not.
+
+    It has the last word, after the check's own: so a fault that has a name keeps it.
+    """
+
+    def declare(function: Callable[[Student], None]) -> Callable[[Student], None]:
+        @wraps(function)
+        def both(student: Student) -> None:
+            function(student)
+            seen(student)
+
+        return both
+
+    return declare
 
 
 def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:

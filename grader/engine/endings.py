@@ -95,8 +95,9 @@ def reason(outcome: Outcome) -> str:
 
 
 def missing_name(outcome: Outcome) -> Finding:
-    module, name = str(outcome.values.get("module")), str(outcome.values.get("name"))
-    found = [str(n) for n in outcome.values.get("found") or []]
+    module, name = (one_line(str(outcome.values.get(what)), 80) for what in ("module", "name"))
+    found = outcome.values.get("found")
+    found = [str(n)[:80] for n in found[:50]] if isinstance(found, list) else []
     close = difflib.get_close_matches(name, found, 1, 0.6)
     similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
     return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar})

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 from grader.engine import VERSION, trouble
 from grader.engine.asking import Asking
-from grader.engine.check import Check, Failed, Finding, GraderTrouble
+from grader.engine.check import Check, Failed, Finding, GraderTrouble, Waits
 from grader.engine.contract import Contract, Pool
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
 from grader.engine.hints import Hint, load_hints
@@ -150,6 +150,8 @@ class Run:
             check.function(student)
         except Failed as failed:
             return Verdict("failed", failed.finding, traces=tuple(student.traces))
+        except Waits as waits:
+            return Verdict("blocked", Finding("waits-for", {"what": str(waits)}), traces=tuple(student.traces))
         except NotSeen as ending:
             status, finding = self.judge(check, ending)
             return Verdict(status, finding, ending.outcome.raised, tuple(student.traces))

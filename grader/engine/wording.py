@@ -52,9 +52,14 @@ def in_words(contract: Contract, finding: Finding, hint: Hint | None, todo: int)
     if hint is None:
         return f"{finding.id}: {dict(finding.facts)}", ""
     # a file or type name can hold anything; a fact is one clean line
-    facts = {name: one_line(fact, 600) if isinstance(fact, str) else fact for name, fact in finding.facts.items()}
+    facts = {name: shown(fact) for name, fact in finding.facts.items()}
     title, seen, cause, question = (hint.filled(name, facts) for name in ("title", "seen", "cause", "question"))
     return f"{title}. {seen}", f"{cause}\nLook here: {look_here(contract, facts, hint, todo)}\n{question}"
+
+
+def shown(fact: object) -> object:
+    """A fact as a hint may have it: a number, or one clean line of at most 600 characters."""
+    return fact if isinstance(fact, (bool, int, float)) else one_line(str(fact), 600)
 
 
 def look_here(contract: Contract, facts: Mapping[str, Any], hint: Hint, todo: int) -> str:

@@ -195,12 +195,12 @@ def one_pass(loader: Any, limit: int) -> dict[str, Any]:
         pair = numbers_of(batch[0]), numbers_of(batch[1])
         if pair[0] is None or pair[1] is None or not pair[0].ndim or not pair[1].ndim or not all(alike):
             break
-        images.append(pair[0].reshape(len(pair[0]), -1).astype(np.float32))
-        labels.append(pair[1].copy())  # not the worker's shared memory: each batch of it holds an open file
         total += len(pair[0])
-        if total > limit:
+        if total > limit and images:
             answer["endless"] = True
             break
+        images.append(pair[0].reshape(len(pair[0]), -1).astype(np.float32))
+        labels.append(pair[1].copy())  # not the worker's shared memory: each batch of it holds an open file
     answer["sizes"] = [len(batch) for batch in images]
     if images:
         answer["values"] = {"images": np.concatenate(images), "labels": np.concatenate(labels)}

@@ -216,25 +216,34 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
 
 @probe("model", full=False)
 def response(
-    student: Any, images: np.ndarray, labels: np.ndarray, lines: np.ndarray, factors: list[float]
+    student: Any,
+    images: np.ndarray,
+    alike: np.ndarray,
+    others: np.ndarray,
+    labels: np.ndarray,
+    lines: np.ndarray,
+    factors: list[float],
 ) -> dict[str, Any]:
     """Scores of a new network, after a few steps, with larger images, and with weights scaled up.
 
-    images, lines: (B, 1, 28, 28) float32, `lines` being triples of two images and the one half-way between them
+    images, alike, others, lines: (B, 1, 28, 28) float32, `alike` being the images hardly changed, `lines` triples of
+    two images and the one half-way between them
     network: what was raised, or {usable: bool; states; training: score matrix of a new network in training mode,
-    where it has one}; states: one {scores, lines: score matrices} for each state from the new network to the
-    largest weights, without those in which no score matrix came
+    where it has one}; states: one {scores, alike, others, lines: score matrices} for each state from the new network
+    to the largest weights, without those in which no score matrix came
     """
-    pictures, on_lines = torch.from_numpy(images), torch.from_numpy(lines)
+    kinds = {"scores": images, "alike": alike, "others": others, "lines": lines}
+    pictures = torch.from_numpy(images)
 
     def settings() -> dict[str, Any] | None:
         model = build(student).eval()
         states: list[dict[str, Any]] = []
 
         def note(factor: float = 1.0) -> None:
-            plain, line = score_matrix(model, pictures * factor), score_matrix(model, on_lines * factor)
-            if plain is not None and line is not None:
-                states.append({"scores": to_numpy(plain), "lines": to_numpy(line)})
+            shown = {name: torch.from_numpy(kind) * factor for name, kind in kinds.items()}
+            given = {name: score_matrix(model, kind, seed=1) for name, kind in shown.items()}
+            if all(scores is not None for scores in given.values()):
+                states.append({name: to_numpy(scores) for name, scores in given.items()})
 
         note()
         if not states:

@@ -13,6 +13,8 @@ from grader.engine.worker.beside_student.probing import MissingName, attempt, pr
 from grader.engine.worker.raised import Raised
 from grader.probes.stand_ins import OneLayer, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
+NUMBERS = 8  # of what evaluate returned: more are not looked at
+
 
 def as_number(value: Any) -> dict[str, Any]:
     """What a student's function gave in the place of a number: {type; graph: bool; value, when it has one}."""
@@ -30,10 +32,22 @@ def as_number(value: Any) -> dict[str, Any]:
 
 
 def as_pair(value: Any) -> dict[str, Any]:
-    """What evaluate gave back: {type; count: of things in it; first, second: as numbers, when they are there}."""
+    """What evaluate gave back: {type; count: of things in it; first, second: as numbers, when they are there;
+    found: the numbers anywhere in it, at most NUMBERS}."""
     parts = list(value) if isinstance(value, (tuple, list)) else [value]
     form: dict[str, Any] = {"type": type(value).__name__, "count": len(parts)}
+    form["found"] = numbers_in(value)
     return form | {name: as_number(part) for name, part in zip(("first", "second"), parts)}
+
+
+def numbers_in(value: Any) -> list[float]:
+    """The numbers in a tuple, a list, a dict, a tensor or an array, in order; at most NUMBERS."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 1:
+        value = list(value[:NUMBERS])
+    values = value if isinstance(value, (tuple, list)) else [value]
+    return [number["value"] for number in map(as_number, values[:NUMBERS]) if "value" in number]
 
 
 def tolerant(function: Callable[..., Any], *args: Any) -> tuple[Any, Raised | None, bool]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from grader.checks.views import VIEWS, correlations, turned
 
+LOOK = 100  # inputs that say which view it is
+
 
 def match(inputs: np.ndarray, images: np.ndarray) -> np.ndarray:
     """inputs float (N, 784), images uint8 (M, 28, 28) -> (N,) indices into images, -1 where there is none."""
@@ -45,11 +47,6 @@ def match_exactly(inputs: np.ndarray, flat: np.ndarray) -> np.ndarray | None:
 
 def match_by_correlation(inputs: np.ndarray, images: np.ndarray) -> np.ndarray:
     """The most similar digit, under whichever of the eight views fits the inputs best as a whole."""
-    best: tuple[float, np.ndarray] = (-1.0, np.zeros(len(inputs), int))
-    for view in range(len(VIEWS)):
-        similarity = correlations(inputs, turned(images, view))
-        nearest = similarity.argmax(axis=1)
-        quality = float(similarity[np.arange(len(inputs)), nearest].mean())
-        if quality > best[0]:
-            best = (quality, nearest)
-    return best[1]
+    some = inputs[:: max(1, len(inputs) // LOOK)]
+    fits = [float(correlations(some, turned(images, view)).max(axis=1).mean()) for view in range(len(VIEWS))]
+    return np.asarray(correlations(inputs, turned(images, int(np.argmax(fits)))).argmax(axis=1))

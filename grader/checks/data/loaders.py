@@ -14,11 +14,14 @@ from grader.checks.data.tracers import PIXELS, UNKNOWN, Match, Tracers, make_tra
 from grader.checks.secret_digits import written
 from grader.checks.views import turned
 from grader.engine.answer import SOME, Answer, Raised
-from grader.engine.check import Failed, Finding, fail
+from grader.engine.check import Failed, Finding, fail, waits_for
+from grader.engine.endings import ProtocolBroken
 from grader.engine.student import Student
 
 NAMES = ("train", "val", "test")
 TITLES = {"train": "training", "val": "validation", "test": "test"}
+MOST_UNKNOWN = 0.5  # share of a loader's pictures; above it, what is known of the others says nothing
+WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
 LARGE = 6_500  # pictures in the training file of which only the lengths are looked at
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
 
@@ -58,7 +61,7 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
         "other_root": written(student, *train, *dark),
         "large_root": written(student, train[0][repeat], train[1][repeat], *test),
         "pictures": tracers.pictures[tracers.shared_ids],
-        "limit": 3 * len(tracers.pictures),
+        "limit": 3 * len(tracers.pictures) // 2,
     }
     return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
 
@@ -171,7 +174,10 @@ class Served:
 
     def decoded(self, observed: Answer, name: str) -> Pass:
         values, sizes = observed.part("values"), observed.integers("sizes", SOME)
-        images, labels = values.array("images", (max(1, sum(sizes)), SOME)), values.array("labels", None, "fi")
+        rows = range(1, 2 * len(self.tracers.pictures))
+        images, labels = values.array("images", (rows, WIDTHS)), values.array("labels", None, "fi")
+        if len(images) != sum(sizes):
+            raise ProtocolBroken("images are not in batches of the sizes given")
         shape = observed.part("images").text("shape")
         width = images.shape[1]
         if width != PIXELS and width % PIXELS == 0:
@@ -207,6 +213,23 @@ class Served:
         """End with the transform's own fault, if it has one: the loaders only pass it on."""
         if self.transform_finding is not None:
             raise Failed(self.transform_finding)
+
+
+def known_pictures(student: Student) -> None:
+    """What a check of the loaders needs before it may pass: most of what each of them serves stands in its file, and
+    it is not the same few pictures again and again."""
+    served = Served(student)
+    for name in NAMES:
+        first = served.read(name)
+        known = first.ids[first.known]
+        if first.match.unknown_share <= MOST_UNKNOWN:
+            if (repeated := len(known) - len(np.unique(known))) > len(known) / 2:
+                fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
+            continue
+        if served.changing(name):  # `preparation` names that
+            waits_for("the loaders serve pictures that can be recognised")
+        unknown = int((~first.known).sum())
+        fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
 
 
 def distinct(images: np.ndarray) -> set[bytes]:

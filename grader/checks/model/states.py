@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from grader.checks.model.scores import sums_to_one
+from grader.checks.model.scores import NOISE, sums_to_one
 from grader.checks.model.unusable import BATCH, CLASSES, PIXELS, SCORES, network_of, random_images, ready
 from grader.engine.answer import Answer
-from grader.engine.check import fail
+from grader.engine.check import fail, waits_for
 from grader.engine.student import Student
 
+HARDLY = 1e-3  # how far each pixel of an image that is hardly changed moves
 FACTORS = (3.0, 10.0, 30.0, 100.0)
 
 
@@ -27,8 +28,35 @@ def observe_response(student: Student) -> Answer:
     ends = np.abs(random_images(rng, 42)) * signs
     lines = np.concatenate([ends, (ends[:21] + ends[21:]) / 2, ends[:1]])
     images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
-    answer = student.observe("model.response", images=images, labels=labels, lines=lines, factors=list(FACTORS))
+    alike = images + np.float32(HARDLY) * rng.standard_normal(images.shape).astype(np.float32)
+    inputs = {"images": images, "alike": alike, "others": random_images(rng, BATCH), "labels": labels, "lines": lines}
+    answer = student.observe("model.response", **inputs, factors=list(FACTORS))
     return network_of(student, answer)
+
+
+def follow_images(network: Answer) -> bool:
+    """Whether the scores are an answer to the images, in one of the network's states.
+
+    An image that hardly changes keeps its scores, other images in the same places get others. Dice, scores that only
+    know the place in the batch, and scores that are always the same do not do that.
+    """
+    for state in network.parts("states", range(1, 4 + len(FACTORS))):
+        scores = state.array("scores", SCORES)
+        alike, others = state.array("alike", scores.shape), state.array("others", scores.shape)
+        if not all(np.isfinite(kind).all() for kind in (scores, alike, others)):
+            continue
+        scores = scores.astype(np.float64)
+        within = float(np.abs(scores - np.roll(scores, 1, axis=0)).mean())
+        same, other = float(np.abs(alike - scores).mean()), float(np.abs(others - scores).mean())
+        if within > NOISE * np.abs(scores).max() / 10 and same < 0.5 * other and other > 0.3 * within:
+            return True
+    return False
+
+
+def seen_in_scores(student: Student) -> None:
+    """What a check of the model needs before it may pass: `non-linear` names the fault."""
+    if not follow_images(observe_response(student)):
+        waits_for("the scores depend on the image")
 
 
 def states(network: Answer, kind: str) -> Iterator[np.ndarray]:

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, redrawn
+from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, arguments_of, redrawn
 from grader.engine.answer import Answer
-from grader.engine.check import fail
+from grader.engine.check import fail, waits_for
+from grader.engine.student import Student
+
+NUMBERS = 8  # of what evaluate returned: so many the probe sends
 
 
 def accuracy_groups(rng: np.random.Generator) -> list[Group]:
@@ -31,12 +34,31 @@ def accuracy_groups(rng: np.random.Generator) -> list[Group]:
 
     for _ in range(100):
         uneven = [redrawn(lambda n=n, b=b: draw(n, b), others, 2 * ROUNDING) for n, b in ((17, 5), (23, 4))]  # type: ignore[misc]
-        groups = [*uneven, draw(30, 10)]  # batches of ten: argmax over the wrong axis raises nothing there
-        if told_apart(groups):
+        twin = redrawn(lambda: draw(17, 5), others, 2 * ROUNDING)  # as many images as the first, and other scores
+        groups = [*uneven, twin, draw(30, 10)]  # batches of ten: argmax over the wrong axis raises nothing there
+        if told_apart(groups) and abs(twin.accuracy - uneven[0].accuracy) > 2 * ROUNDING:
             break
     long = draw(LONG, 2)
     long.labels[-LAST:] = (long.scores[-LAST:].argmax(axis=1) + 1) % 10
     return [*groups, long]
+
+
+def observe_evaluations(student: Student) -> tuple[list[Answer], list[Group]]:
+    groups = accuracy_groups(student.rng("accuracies"))
+    answer = student.observe("training.evaluations", **arguments_of(groups))
+    return answer.parts("groups", len(groups)), groups
+
+
+def seen_in_evaluations(student: Student) -> None:
+    """What a check of evaluate needs before it may pass: other scores and labels give other numbers.
+
+    `evaluate-accuracy` names what is wrong with them.
+    """
+    parts, groups = observe_evaluations(student)
+    alike = [at for at, group in enumerate(groups) if len(group.labels) == len(groups[0].labels)]
+    found = [parts[at].part("returned").numbers("found", range(NUMBERS + 1)) for at in alike]
+    if not all(found) or all(numbers == found[0] for numbers in found):
+        waits_for("evaluate returns numbers that depend on the scores and the labels")
 
 
 def told_apart(groups: list[Group]) -> bool:

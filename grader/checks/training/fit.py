@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.fit_run import TRAIN, FitRun, Fits
+from grader.checks.training.fit_run import PASSES, TRAIN, FitRun, Fits
 from grader.engine.answer import Answer
 from grader.engine.check import fail
 
 CLOSE = 1e-3  # a student may round to three decimals
+DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
 REAL_BATCHES = 112  # an epoch of the real training set has at least so many
+ENTRIES, KEYS_SHOWN = 50, 12  # of a history: so many the probe sends
+PLAIN = ("number", "tensor", "tensor of shape [1]")  # types of an entry
 KEYS = ("train_loss", "val_loss", "val_accuracy")
 Candidates = Sequence[Sequence[float]]  # the numbers that each entry of a list may be
 
@@ -42,14 +45,14 @@ def judge_history(history: Answer) -> None:
         if kind == "NoneType":
             fail("fit-returns-nothing")
         fail("fit-returns-something-else", kind=kind)
-    keys, lists = history.texts("keys"), history.part("lists")
+    keys, lists = history.texts("keys", range(KEYS_SHOWN + 1)), history.part("lists")
     for key in KEYS:
         if key not in keys:
             fail("history-keys", missing=key, found=", ".join(f'"{found}"' for found in keys) or "none")
         entries = lists.part(key)
         if entries.text("type") != "list":
             fail("history-not-a-list", key=key, kind=entries.text("type"))
-        odd = [kind for kind in entries.texts("types") if kind not in ("number", "tensor", "tensor of shape [1]")]
+        odd = [kind for kind in entries.texts("types", range(ENTRIES + 1)) if kind not in PLAIN]
         if odd:
             fail("history-entries-not-numbers", key=key, kind=odd[0])
         if entries.flag("graph"):
@@ -58,7 +61,7 @@ def judge_history(history: Answer) -> None:
 
 def judge_numbers(run: FitRun, epochs: int) -> None:
     """As many entries as epochs, each of them measured."""
-    lists = {key: run.history.part("lists").part(key).array("values", (None,)) for key in KEYS}
+    lists = {key: run.history.part("lists").part(key).array("values", (range(ENTRIES + 1),)) for key in KEYS}
     counts = [len(values) for values in lists.values()]
     done = len(run.epochs)
     if not (epochs == 3 and done) and not (epochs == 1 and counts == [0, 0, 0]):
@@ -168,6 +171,9 @@ def judge_training(fits: Fits) -> None:
         fail("learning-rate-ignored")
     if all(run.unchanged):
         fail("weights-unchanged-by-fit", passes=run.learnt_passes)
+    before, after, downhill = run.learnt
+    if after > 1.05 * before or downhill < DOWNHILL:
+        fail("fit-does-not-learn", before=before, after=after)
     if any(run.unchanged):
         fail("some-layers-left-out", unchanged=sum(run.unchanged), all=len(run.unchanged))
 
@@ -175,7 +181,7 @@ def judge_training(fits: Fits) -> None:
 def judge_optimizer(run: FitRun) -> None:
     """One optimizer for all epochs, whose learning rate does not collapse inside the first."""
     steps = run.answer.part("steps")
-    which = steps.array("optimizer", (None,), "i")
+    which = steps.array("optimizer", (range(PASSES + 1),), "i")
     lrs, after = steps.array("lr", which.shape), steps.array("after", which.shape, "i")
     if not run.stand_ins or len(which) == 0 or not run.epochs:
         return

@@ -10,6 +10,7 @@ import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
 from grader.engine.answer import Answer
+from grader.engine.endings import ProtocolBroken
 from grader.engine.student import Student
 
 LENT_LOOPS = Path(__file__).resolve().parents[2] / "lent" / "loops.py"  # read, never imported
@@ -17,7 +18,9 @@ TRAIN, VAL = 60, 40  # images
 VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
 LR = 0.008  # slow enough that validation accuracy rises over all three epochs
 VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
-TENSORS = 4  # of the probe's two-layer network
+SHAPES = ((16, 783), (16,), (10, 16), (10,))  # of the probe's two-layer network: it does not see pixel 0
+TENSORS = len(SHAPES)
+PASSES, ROWS = 4_000, 40_000  # three epochs with a look at all images after each have 200 passes and 500 images
 
 
 def observe_fits(student: Student) -> Fits:
@@ -66,10 +69,12 @@ class FitRun:
     def __init__(self, answer: Answer, inputs: dict[str, Any]):
         self.answer, self.inputs = answer, inputs
         passes = answer.part("passes")
-        sizes = passes.array("sizes", (None,), "i")
+        sizes = passes.array("sizes", (range(PASSES + 1),), "i")
         self.gradient = passes.array("gradient", sizes.shape, "b")
         self.original = passes.array("original", sizes.shape, "b")
         rows = int(sizes.sum())
+        if rows > ROWS or (sizes < 0).any() or (sizes > ROWS).any():
+            raise ProtocolBroken("more images were seen than fit can have shown")
         edges = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
         tags, scores = passes.array("tags", (rows,), "i"), passes.array("scores", (rows, 10))
         self.tags = [tags[a:b] for a, b in zip(edges, edges[1:])]
@@ -84,14 +89,16 @@ class FitRun:
         """Complete looks at the images with tags first..first+count, learning from them or not."""
         looks: list[Look] = []
         held: list[tuple[np.ndarray, np.ndarray]] = []
+        seen = 0
         for at, (tags, scores, learnt) in enumerate(zip(self.tags, self.scores, self.gradient)):
             if bool(learnt) != gradient or not ((tags >= first) & (tags < first + count)).all():
                 continue
             held.append((tags, scores))
-            if sum(len(t) for t, _ in held) >= count:
+            seen += len(tags)
+            if seen >= count:
                 every = np.concatenate([t for t, _ in held]) - first
                 looks.append(look_at(at, np.concatenate([s for _, s in held]), self.inputs[labels][every]))
-                held = []
+                held, seen = [], 0
         return looks
 
     @property
@@ -106,7 +113,7 @@ class FitRun:
     @property
     def reported(self) -> list[float]:
         """With the student's own functions inside, every number that they returned."""
-        return [] if self.stand_ins else self.answer.array("reported", (None,)).tolist()
+        return [] if self.stand_ins else self.answer.array("reported", (range(PASSES + 1),)).tolist()
 
     @property
     def learnt_passes(self) -> int:
@@ -116,7 +123,20 @@ class FitRun:
     def unchanged(self) -> list[bool]:
         """For each parameter tensor: is it bitwise as before?"""
         weights = self.answer.parts("weights", TENSORS)
-        return [np.array_equal(one.array("before", None), one.array("after", None)) for one in weights]
+        return [np.array_equal(w.array("before", s), w.array("after", s)) for w, s in zip(weights, SHAPES)]
+
+    @property
+    def learnt(self) -> tuple[float, float, float]:
+        """Of the given network on the training images: the loss before and after fit, and how far its weights went
+        down the gradient of before (a cosine)."""
+        weights = self.answer.parts("weights", TENSORS)
+        old, new = ([w.array(at, s).astype(np.float64) for w, s in zip(weights, SHAPES)] for at in ("before", "after"))
+        pixels = self.inputs["train_images"].reshape(TRAIN, -1)[:, 1:].astype(np.float64)
+        labels = self.inputs["train_labels"]
+        before, slope = numbers.two_layers(old, pixels, labels)
+        after, _ = numbers.two_layers(new, pixels, labels)
+        changes = np.concatenate([(b - a).ravel() for a, b in zip(old, new)])
+        return before, after, numbers.cosine(-changes, np.concatenate([s.ravel() for s in slope]))
 
     def window(self, epoch: int) -> tuple[int, int]:
         """Between the last pass of training epoch `epoch` (from 0) and the first of the next."""

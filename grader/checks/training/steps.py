@@ -10,7 +10,7 @@ import numpy as np
 from grader.checks.training import wrong_numbers as numbers
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
-from grader.engine.check import fail
+from grader.engine.check import fail, waits_for
 from grader.engine.student import Student
 
 BATCH, BATCHES = 4, 3
@@ -94,6 +94,35 @@ def observe_epochs(student: Student) -> Epochs:
     start = inputs["weight"]
     single = {name: Epoch(answer.part(name), start) for name in ("together", "momentum", "large", "split", "still")}
     return Epochs(inputs, [Epoch(one, start) for one in answer.parts("alone", BATCHES)], **single)
+
+
+def seen_in_updates(student: Student) -> None:
+    """What a check of the updates needs before it may pass: they come from the batches. `step` names the fault.
+
+    Whatever the loss, a gradient of one layer is put together from the batch's images (and from the weights, with
+    weight decay). Where nothing moved, at least a gradient must have come back to the scores.
+    """
+    epochs = observe_epochs(student)
+    moved = [at for at, epoch in enumerate(epochs.alone) if epoch.moved and np.isfinite(epoch.weight).all()]
+    if moved:
+        shares, parts = zip(*(of_batch(epochs, at) for at in moved))
+        follows = min(shares) > 0.5 and not (len(parts) > 1 and all(np.allclose(p, parts[0], rtol=0.1) for p in parts))
+    else:
+        follows = any("backward" in epoch.events for epoch in (*epochs.alone, epochs.together))
+    if not follows:
+        waits_for("the weights move along a gradient of the batch")
+
+
+def of_batch(epochs: Epochs, at: int) -> tuple[float, np.ndarray]:
+    """How much of the change that batch `at` makes lies in its images and in the weights themselves, 0..1; and how
+    much of each image is in it, per class."""
+    images = epochs.inputs["images"][at * BATCH : (at + 1) * BATCH].reshape(BATCH, -1).astype(np.float64)
+    change, weight = epochs.alone[at].change, epochs.inputs["weight"]
+    basis = np.linalg.qr(images.T)[0]  # (784, BATCH)
+    left, decay = (rows - rows @ basis @ basis.T for rows in (change, weight))
+    factor = (left * decay).sum() / (decay**2).sum()
+    share = 1 - np.linalg.norm(left - factor * decay) / np.linalg.norm(change)
+    return float(share), (change - factor * weight) @ np.linalg.pinv(images)
 
 
 def stop_on_exception(*epochs: Epoch) -> None:
@@ -199,7 +228,7 @@ def _name_other_loss(used: np.ndarray, raw: np.ndarray, labels: np.ndarray, x: n
 
     for finding, loss in numbers.OTHER_LOSSES:
         if alike(loss):
-            fail(finding, function="train_one_epoch", number=5)
+            fail(finding, function="train_one_epoch")
     for finding, change in numbers.OTHER_LABELS:
         target = change(numbers.log_softmax(raw), labels)
         if alike(lambda s, y, target=target: float(numbers.cross_entropy(s, target).mean())):  # type: ignore[misc]

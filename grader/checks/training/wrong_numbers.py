@@ -108,6 +108,16 @@ def fitted(target: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, float]
     return factors / scale, float(rest / max(np.linalg.norm(target), 1e-300))
 
 
+def two_layers(weights: list[np.ndarray], pixels: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """(mean cross-entropy, its gradients) of tanh(x W + b) V + c; weights: W (H, P), b (H,), V (10, H), c (10,)."""
+    first, shift, second, bias = weights
+    hidden = np.tanh(pixels @ first.T + shift)
+    scores = hidden @ second.T + bias
+    sent = (np.exp(log_softmax(scores)) - one_hot(labels)) / len(labels)
+    back = sent @ second * (1 - hidden**2)
+    return float(cross_entropy(scores, labels).mean()), [back.T @ pixels, back.sum(0), sent.T @ hidden, sent.sum(0)]
+
+
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.vdot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-300))
 

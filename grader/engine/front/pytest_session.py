@@ -14,6 +14,7 @@ from grader.engine.check import Check, GraderTrouble
 from grader.engine.contract import Contract, Pool
 from grader.engine.hints import load_hints
 from grader.engine.keys import BadKey, Key, installation_key, read_key
+from grader.engine.printable import one_line
 from grader.engine.result import Result
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.run import Run, start_server
@@ -61,7 +62,7 @@ def no_score(config: pytest.Config, reason: str, advice: str = "") -> pytest.Usa
     """The end of a run that cannot begin. The reason goes to --report too, for whoever publishes it."""
     if config.option.report:
         reports.write_no_score(config.invocation_params.dir / config.option.report, reason)
-    return pytest.UsageError(reason + advice)
+    return pytest.UsageError(one_line(reason, 1000) + advice)
 
 
 class BadSeed(ValueError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from grader.engine.contract import Contract
+from grader.engine.printable import one_line
 from grader.engine.submission import manifest, read_notebook
 from grader.engine.submission.safe_files import Tree, read_regular
 
@@ -65,11 +66,15 @@ def read(path: Path, contract: Contract, limit: int, name: str | None = None) ->
 
     limit: bytes a file may have. Raises NoSubmission when there is nothing of that kind.
     """
-    if path.suffix == ".ipynb" and not path.is_dir():
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # the path is too long, or a folder on the way is closed
+        raise NoSubmission(f"{one_line(str(path), 200)} cannot be opened: {error.strerror}.") from error
+    if path.suffix == ".ipynb" and not is_folder:
         return from_notebook(path, contract, limit, name)
-    if not path.exists():
+    if not there:
         raise NoSubmission(f"There is no folder {path}.")
-    if not path.is_dir():
+    if not is_folder:
         raise NoSubmission(f"{path} is neither a folder with {contract.listed_files} nor a notebook.")
     tree, notes = Tree(path), []
     names, inner = ", ".join(contract.files), ""
