@@ -105,7 +105,7 @@ def test_writing_touches_only_what_changed(tmp_path, outputs):
     assert building.stale(outputs, tmp_path) == []
     (tmp_path / "model.py").write_text("old")
     assert building.write(outputs, tmp_path) == ["model.py"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*outputs, "mine.txt"])
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")) == sorted([*outputs, "mine.txt"])
 
 
 # ---- another teacher's solution
@@ -151,7 +151,9 @@ def other_course(tmp_path):
     for folder in ("solution", "templates"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("plots", "__pycache__"))
     (tmp_path / "grader").mkdir()
-    shutil.copy(ROOT / "grader" / "rubric.toml", tmp_path / "grader")
+    shutil.copytree(ROOT / "assignment" / "digits", tmp_path / "assignment" / "digits")
+    for name in ("rubric.toml", "digits.toml"):
+        shutil.copy(ROOT / "grader" / name, tmp_path / "grader")
     shutil.copytree(ROOT / "grader" / "hints", tmp_path / "grader" / "hints")
     (tmp_path / "solution" / "model.py").write_text(CNN, encoding="utf-8")
     return tmp_path
@@ -180,7 +182,7 @@ def test_build_says_what_to_mend_and_writes_nothing(other_course, capsys):
     (other_course / "solution" / "model.py").write_text(CNN.replace("        ### END SOLUTION\n", ""), encoding="utf-8")
     assert run_build(other_course) == 2
     assert "solution/model.py:29: BEGIN SOLUTION is never closed" in capsys.readouterr().err
-    assert not (other_course / "assignment").exists()
+    assert not (other_course / "assignment" / "model.py").exists()
 
 
 def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, capsys):
@@ -236,7 +238,7 @@ def test_a_hint_that_does_not_fit_the_checks_is_one_sentence(other_course, capsy
     assert run_build(other_course) == 2
     said = capsys.readouterr().err
     assert told in said and len(said.splitlines()) == 1, said
-    assert not (other_course / "assignment").exists()
+    assert not (other_course / "assignment" / "model.py").exists()
 
 
 # ---- markers

@@ -211,7 +211,7 @@ def test_the_page_shows_what_was_found(real_results):
     reached = f"Test accuracy: {int(100 * real_results['accuracy'].recorded['accuracy']['test'])}"
     for part in ("How it learnt", reached, "What it takes for what", "Wrong, and sure of it"):
         assert part in page
-    assert page.count('alt="A handwritten ') == 25 and page.count('alt="Image ') == 8
+    assert page.count('alt="An image of ') == 25 and page.count('alt="Image ') == 8
     assert (
         "deviation" in page and "they are turned because" in page.lower() and "What the first layer looks for" in page
     )

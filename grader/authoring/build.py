@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+from grader.authoring.bundled import RECORDED, record
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
@@ -25,11 +27,23 @@ ROOT = Path(__file__).resolve().parents[2]
 def build(root: Path = ROOT) -> dict[str, bytes]:
     """Every generated file of assignment/, {relative path: content}. Nothing is written.
 
-    Raises BadRubric before anything else: what cannot grade is not published.
+    Raises BadRubric before anything else, for whatever `checked` refuses, and MarkerError for a solution.
+    """
+    return made(root, checked(root))
+
+
+def checked(root: Path) -> dict[str, Any]:
+    """What templates may use, once all that a teacher edits is read and fit: what cannot grade is not published.
+
+    Raises BadRubric. `build` and every `release` begin with it.
     """
     load_rubric(WEEK, root / "grader" / "rubric.toml")
     load_known_hints(root)
-    values = context(root)
+    return context(root)
+
+
+def made(root: Path, values: dict[str, Any]) -> dict[str, bytes]:
+    """The files of `build`, from what `checked` read."""
     solutions = read_solution(root)
     stubs = {name: student_version(name, solutions[name], values["todos"]) for name in WEEK.files}
     given = {name: text for name, text in solutions.items() if name not in WEEK.files}
@@ -37,7 +51,15 @@ def build(root: Path = ROOT) -> dict[str, bytes]:
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
     outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
     outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
+    folder = WEEK.bundled[0]
+    outputs[f"{folder}/README.md"] = render(root, "digits.md.j2", values).encode("utf-8")
+    outputs[f"{folder}/classes.txt"] = "".join(f"{name}\n" for name in values["data"]["classes"]).encode("utf-8")
     return outputs
+
+
+def recorded(values: dict[str, Any], contract: Contract = WEEK) -> dict[str, bytes]:
+    """The generated files of grader/: the form of score.json, and what the bundled images are."""
+    return {"grader/score.schema.json": schema.dumps(contract), RECORDED: record(values["data"]).encode("utf-8")}
 
 
 def read_solution(root: Path) -> dict[str, str]:
@@ -73,7 +95,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
     """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ must be fixed."""
     try:
-        outputs = build(root)
+        values = checked(root)
+        outputs = made(root, values)
     except MarkerError as error:
         print(f"Nothing was built: solution/{error}", file=sys.stderr)
         return 2
@@ -85,13 +108,15 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
         return 2
     for leak in leaks(read_solution(root), outputs):
         print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
-    folder, schemas = root / contract.work, {"grader/score.schema.json": schema.dumps(contract)}
+    folder, records = root / contract.work, recorded(values, contract)
     for path in sorted(set(folder.glob("week*.ipynb")) - {folder / name for name in outputs}):
         print(f"Note: {path.relative_to(root)} is of another week; no release takes it, and you can delete it.")
     if arguments.check:
-        old = [*stale(outputs, folder), *stale(schemas, root)]
+        old = [*stale(outputs, folder), *stale(records, root)]
         print(f"{contract.work}/ is out of date: {', '.join(old)}" if old else f"{contract.work}/ is up to date")
         return 1 if old else 0
-    changed = [*write(outputs, folder), *write(schemas, root)]
+    changed = [*write(outputs, folder), *write(records, root)]
+    if RECORDED in changed:
+        print(f"Note: the images or their classes are others than before; {RECORDED} holds the new ones.")
     print(f"wrote {', '.join(changed)}" if changed else f"{contract.work}/ was up to date")
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 
+from grader.authoring.bundled import bundled
 from grader.authoring.course import load_course
 from grader.contract import WEEK
 from grader.engine.printable import listed
@@ -20,7 +21,7 @@ def context(root: Path) -> dict[str, Any]:
     """Everything a template may use: course.toml, the rubric, the contract, and the checks part by part.
 
     named: each part by its name; files: those that are handed in; todo_count: how many functions a student writes
-    work: the folder that a student gets; bundled: folders in it that hold data
+    work: the folder that a student gets; bundled: folders in it that hold data; data: what they hold
     """
     course = load_course(root)
     rubric = load_toml(root / "grader" / "rubric.toml")
@@ -36,6 +37,7 @@ def context(root: Path) -> dict[str, Any]:
         "todo_count": len(WEEK.todos),
         "work": WEEK.work,
         "bundled": list(WEEK.bundled),
+        "data": bundled(root, course["data"]),
         "total": sum(rubric["points"].values()),
     }
 
