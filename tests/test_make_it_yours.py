@@ -42,6 +42,13 @@ CNN = '''        # BEGIN SOLUTION
 '''  # fmt: skip
 
 
+AS_CNN = (
+    (r"        # BEGIN SOLUTION\n.*?# END SOLUTION\n", CNN),
+    (r"        # BEGIN SOLUTION\n        (?!self\.layers).*?# END SOLUTION\n",
+     "        # BEGIN SOLUTION\n        return self.layers(images)\n        # END SOLUTION\n"),
+)  # fmt: skip
+
+
 def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course, tmp_path):
     """What docs/make-it-yours.md describes: points, thresholds, limits, visibility, hints, texts, week, network."""
     edit(
@@ -61,12 +68,7 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
         (r"But what is a neural network\?", "Our own lecture"),
     )
     edit(own_course / "grader/hints/general.toml", (r'title = "\{file\} is missing"', 'title = "Where is {file}?"'))
-    edit(
-        own_course / "solution" / "model.py",
-        (r"        # BEGIN SOLUTION\n.*?# END SOLUTION\n", CNN),
-        (r"        # BEGIN SOLUTION\n        (?!self\.layers).*?# END SOLUTION\n",
-         "        # BEGIN SOLUTION\n        return self.layers(images)\n        # END SOLUTION\n"),
-    )  # fmt: skip
+    edit(own_course / "solution" / "model.py", *AS_CNN)
     out = tmp_path / "released"
     command = [sys.executable, "-m", "grader"]
     for arguments in (["build"], ["release", str(out), "--for", "github"]):
@@ -113,6 +115,35 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
         [*grading, f"--submission={tmp_path / 'reports'}"], cwd=out, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1 and "Where is data.py?" in done.stdout
+
+
+def test_the_corpus_stands_whatever_solution_says(own_course, tmp_path):
+    """selftest and calibrate go on, judge the course's own network too, and name what does not fit, for it alone."""
+    for name in ("base", "wheats", "chaffs"):
+        shutil.copytree(ROOT / "tests" / name, own_course / "tests" / name)
+    edit(own_course / "solution" / "model.py", *AS_CNN)
+    edit(own_course / "tests" / "wheats" / "logsoftmax-output.toml", (r'^old = "', 'old = "no such line '))
+    edit(own_course / "tests" / "chaffs" / "softmax-output.toml", (r"\A", 'parts = ["a-part-of-before"]\n'))
+    names = ("solution", "logsoftmax-output", "softmax-output", "sigmoid-output")
+    command = [sys.executable, "-m", "grader", "selftest", *names, "--parts", "model", "--seeds", "1"]
+    done = subprocess.run(
+        [*command, f"--out={tmp_path / 'out'}"], cwd=own_course, capture_output=True, text=True, timeout=300
+    )
+    report = (tmp_path / "out" / "selftest.md").read_text("utf-8").replace("\\", "")
+    assert done.returncode == 1
+    rows = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text("utf-8").splitlines()]
+    assert {row["entry"]: row["score"] < row["max_score"] for row in rows} == {
+        "solution": False,
+        "sigmoid-output": True,
+    }
+    assert "logsoftmax-output: model.py has 0 times" in report and "softmax-output: the contract has no part" in report
+    code = "import sys; from grader.corpus import calibrate; "
+    code += "sys.argv[1:] = ['--wheats', 'logsoftmax-output', 'elu-deep']; "
+    code += "p = calibrate.argparse.ArgumentParser(); calibrate.add_arguments(p); "
+    code += "print(list(calibrate.solutions(p.parse_args())))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=own_course, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['solution', '(reference)', 'elu-deep']\n", done.stderr
+    assert done.stderr.startswith("Left out: logsoftmax-output: model.py has 0 times")
 
 
 def test_the_page_for_teachers_names_what_there_is_to_change():

@@ -107,7 +107,16 @@ VARIANTS = {"todo": (todo_more, "training", "train.py"), "part": (part_more, "hi
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """(root, part, file) of a copy of this repository with TODO 8, built and released beside itself as "released"."""
     root = tmp_path_factory.mktemp("course") / "own"
-    for name in ("solution", "templates", "grader", "assignment", ".github", "tests/chaffs", "tests/wheats"):
+    for name in (
+        "solution",
+        "templates",
+        "grader",
+        "assignment",
+        ".github",
+        "tests/base",
+        "tests/chaffs",
+        "tests/wheats",
+    ):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "plots"))
     for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
         shutil.copy(ROOT / name, root)
@@ -160,6 +169,7 @@ def test_the_skeleton_is_all_to_do(course, tmp_path):
     assert [check["todo"] for check in score["checks"] if check["id"] == "best-epoch"] == [8]
 
 
+WHOLE = "dataclass-and-match"  # a wheat with a train.py of its own
 ITSELF = ("-k", "best_epoch")  # its check and no other
 
 
@@ -179,3 +189,26 @@ def test_a_wrong_one_is_named(course, tmp_path):
     score = graded(root, work, tmp_path / "reports", *ITSELF)
     named = [(check["id"], check["finding"], check["place"]) for check in score["checks"]]
     assert named == [("best-epoch", "epochs-from-zero", f"TODO 8, best_epoch in {file}")]
+
+
+def test_the_corpus_goes_along(course, tmp_path):
+    """A wheat that replaces the whole of train.py, and a chaff of it: what they do not know comes from solution/."""
+    out = tmp_path / "out"
+    done = run("-m", "grader", "selftest", WHOLE, "accuracy-percent", "--seeds", 1, "--out", out, cwd=course[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["entry"]: row for row in map(json.loads, (out / "runs.jsonl").read_text("utf-8").splitlines())}
+    assert rows[WHOLE]["failed"] == {} and course[1] in rows[WHOLE]["parts"]
+    assert rows["accuracy-percent"]["first"] == "accuracy-in-percent"
+
+
+def test_a_method_that_the_corpus_cannot_know_is_named_once(course, tmp_path):
+    """A method of a class cannot be put beside it: one sentence says where to add it."""
+    root = tmp_path / "own"
+    shutil.copytree(course[0], root, ignore=shutil.ignore_patterns("__pycache__"))
+    change(
+        root / "grader/contract.py",
+        ("    ),\n    parts=(", '        Todo(9, "model.py", "DigitClassifier.best"),\n    ),\n    parts=('),
+    )
+    done = run("-m", "grader", "selftest", "accuracy-percent", "--out", tmp_path / "out", cwd=root)
+    told = "tests/base: model.py has no DigitClassifier.best, TODO 9 of the contract; add it."
+    assert done.returncode == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

@@ -39,7 +39,7 @@ def put(path: Path, text: str) -> None:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("example") / "repository"
-    for name in ("grader", "solution", "assignment", "templates", "tests/chaffs", "tests/wheats"):
+    for name in ("grader", "solution", "assignment", "templates", "tests/base", "tests/chaffs", "tests/wheats"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     for name, text in steps().items():

@@ -76,7 +76,10 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         entries = load_entries(args)
         plan = planned(args, entries)
-        attacks = hostile.load(args.corpus / "attacks", args.names) if "attacks" in (args.only or ()) else {}
+        attacks: dict[str, Attack] = {}
+        if "attacks" in (args.only or ()):
+            attacks, unfit = hostile.load(args.corpus / "attacks", args.names)
+            plan.unfit += unfit
         store = Store(args.out, args.resume)
     except (CorpusDamaged, BadRubric, CannotKeep) as error:
         print(error, file=sys.stderr)
