@@ -235,6 +235,8 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert calibrate.run(arguments("--corpus", str(folder), "--out", str(tmp_path / "file"))) == 2
     assert "cannot be written" in capsys.readouterr().err
+    assert calibrate.run(arguments("--weakest", "3", "--seeds", "2", "--out", str(tmp_path / "o"))) == 2
+    assert capsys.readouterr().err.startswith("--weakest saves runs beyond the first 2 of each; with --seeds 2 leave")
     (tmp_path / "bad.toml").write_text("[points]\n", encoding="utf-8")
     assert calibrate.run(arguments("--rubric", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "o"))) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -143,6 +143,8 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository must be fixed."""
     folder = arguments.out.resolve()
     try:
+        if arguments.dry_run and arguments.overwrite:
+            raise NotReleasable("--dry-run writes nothing, so there is nothing to --overwrite; leave one of them out.")
         if folder == root or folder in root.parents:
             raise NotReleasable(f"{folder} is this repository or holds it; choose another folder.")
         if root in folder.parents:

@@ -54,6 +54,12 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
     if args.write and find_spec("tomlkit") is None:  # before hours of training, not after
         print("--write needs the package tomlkit: `pip install tomlkit`, or leave --write out.", file=sys.stderr)
         return 2
+    if args.weakest and args.seeds <= SCREENING:
+        print(
+            f"--weakest saves runs beyond the first {SCREENING} of each; with --seeds {args.seeds} leave it out.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         chosen = solutions(args)
