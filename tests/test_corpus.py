@@ -48,9 +48,9 @@ def test_a_correct_solution_loses_nothing(wheat, graded):
 
 
 @pytest.mark.parametrize("wheat", [e for e in WHEATS if e.name in TO_THE_END], ids=lambda entry: entry.name)
-def test_a_correct_solution_reaches_the_accuracy(wheat, graded):
+def test_a_correct_solution_reaches_the_accuracy(wheat, graded, worth):
     result = graded(corpus.source_of(wheat), parts=["accuracy"])
-    assert (result.score, result.checks[0].status) == (30, "passed"), result.checks[0].message
+    assert (result.score, result.checks[0].status) == (worth("accuracy"), "passed"), result.checks[0].message
 
 
 @pytest.mark.parametrize("chaff", spread(CHAFFS, 6))

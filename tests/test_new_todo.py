@@ -13,6 +13,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from grader.contract import WEEK
+from grader.engine.rubric import load_rubric
+
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTION = '''
 
@@ -60,7 +63,7 @@ def todo_more(root: Path) -> None:
     add(root / "grader/checks/test_3_training.py", CHECK.format(part="training", module="train", probe="training"))
     add(root / "grader/probes/training.py", PROBE.format(module="train"))
     add(root / "grader/hints/training_8_best_epoch.toml", HINT)
-    change(root / "grader/rubric.toml", ("fit-learns = 3", "fit-learns = 1\nbest-epoch = 2"))
+    points_for_it(root / "grader/rubric.toml")
     change(root / "templates/course.toml", INVITATION)
 
 
@@ -82,9 +85,17 @@ def part_more(root: Path) -> None:
     imports = "from typing import Any\n\nfrom grader.engine.worker.beside_student.probing import probe\n"
     add(root / "grader/probes/history.py", imports + PROBE.format(module="history"))
     add(root / "grader/hints/history.toml", HINT)
-    change(root / "grader/rubric.toml", ("fit-learns = 3", "fit-learns = 1\nbest-epoch = 2"))
+    points_for_it(root / "grader/rubric.toml")
     change(root / "templates/course.toml", INVITATION)
     add(root / "templates/course.toml", '[parts.history]\nminutes = "5"\nobjective = "Read a history."\n')
+
+
+def points_for_it(path: Path) -> None:
+    """Two points, from the check that has most of them (and no tiers)."""
+    points = load_rubric(WEEK, path).points
+    richest = max((name for name in points if name != WEEK.tiered), key=points.__getitem__)
+    old, new = f"\n{richest} = {points[richest]}\n", f"\n{richest} = {points[richest] - 2}\nbest-epoch = 2\n"
+    change(path, (old, new))
 
 
 def change(path: Path, *changes: tuple[str, str]) -> None:
@@ -146,7 +157,7 @@ def graded(root: Path, submission: Path, reports: Path, *arguments: str) -> dict
     return score
 
 
-def test_what_students_get_has_it(course):
+def test_what_students_get_has_it(course, week):
     root, part, file = course
     released = root.parent / "released"
     handout = (released / "assignment/README.md").read_text("utf-8")
@@ -154,11 +165,11 @@ def test_what_students_get_has_it(course):
     assert (f"| {file} | " in row) and ("5, 6, 7 and 8" in row if part == "training" else "| 8 |" in row)
     assert "Eight small functions" in handout and f"| {part} | The best epoch is found | 8 | 2 |" in handout
     assert 'raise NotImplementedError("TODO 8: best_epoch")' in (released / "assignment" / file).read_text("utf-8")
-    cells = json.loads((released / "assignment/week3.ipynb").read_text("utf-8"))["cells"]
+    cells = json.loads((released / "assignment" / f"{week}.ipynb").read_text("utf-8"))["cells"]
     assert [c["metadata"]["tags"] for c in cells if "# TODO 8: look" in "".join(c["source"])] == [["exercise", file]]
     front = (released / "README.md").read_text("utf-8")
     assert "eight TODOs" in front and ("four files" in front) == (part == "history")
-    assert "accuracies.index" not in handout + (released / "assignment/week3.ipynb").read_text("utf-8")
+    assert "accuracies.index" not in handout + (released / "assignment" / f"{week}.ipynb").read_text("utf-8")
     assert part in run("-m", "grader", "selftest", "--help", cwd=root).stdout
 
 

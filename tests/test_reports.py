@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from grader.contract import WEEK
+from grader.corpus import entries as corpus
 from grader.engine import reports
 from grader.engine.reports import classroom50, github, gradescope, html, reporter
 from grader.engine.reports.words import practice_notice
@@ -363,9 +364,9 @@ def test_the_old_reporter_gets_integers_and_partial_points(result):
     assert made["status"] == ("pass" if result.score == result.max_score else "fail")
 
 
-def test_partial_points_survive_a_failed_check(real_results):
+def test_partial_points_survive_a_failed_check(real_results, worth):
     test = reporter.report(real_results["accuracy"])["tests"][-1]
-    assert (test["status"], test["score"]) == ("fail", 10)
+    assert (test["status"], test["score"]) == ("fail", worth("test-accuracy") // 3)
 
 
 def test_autograding_json_has_the_shape_of_its_runner():
@@ -460,12 +461,11 @@ def test_damaged_evidence_is_no_evidence(real_results, tmp_path):
     assert reports.read(tmp_path, WEEK.sections).evidence == {}
 
 
-def test_junit_carries_names_messages_and_points(tmp_path):
+def test_junit_carries_names_messages_and_points(tmp_path, worth):
     """JUnit is pytest's own: --junitxml, with the points as properties."""
     folder = tmp_path / "work"
     folder.mkdir()
-    for name in ("data.py", "model.py", "train.py"):
-        text = (ROOT / "solution" / name).read_text("utf-8")
+    for name, text in corpus.reference().items():
         (folder / name).write_text(text.replace("self.output(x)", "self.output(x).softmax(1)"), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "grader/", f"--submission={folder}", "-m", "model", "--seed=1"]
     done = subprocess.run([*command, f"--junitxml={tmp_path / 'x.xml'}"], cwd=ROOT, capture_output=True, timeout=120)
@@ -478,5 +478,5 @@ def test_junit_carries_names_messages_and_points(tmp_path):
     failed = {
         case.get("name"): case.find("failure").get("message") for case in cases if case.find("failure") is not None
     }
-    assert len(cases) == 7 and points == {"points": 18, "max_points": 20}
+    assert points == {"points": worth("model") - worth("raw-scores"), "max_points": worth("model")}
     assert list(failed) == ["test_raw_scores"] and "probabilities" in failed["test_raw_scores"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -110,7 +111,10 @@ def test_an_option_that_would_change_nothing_is_refused(options, told, corpus, t
 def test_a_check_without_points_shows_what_was_lost(corpus, tmp_path):
     rubric = tmp_path / "rubric.toml"
     text = RUBRIC.read_text(encoding="utf-8")
-    rubric.write_text(text.replace("raw-scores = 2", "raw-scores = 0").replace("builds = 3", "builds = 5"), "utf-8")
+    points = load_rubric(WEEK).points
+    for name, now in (("raw-scores", 0), ("builds", points["builds"] + points["raw-scores"])):
+        text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {now}", text)
+    rubric.write_text(text, encoding="utf-8")
     (corpus / "chaffs" / "harmless.toml").unlink()
     (corpus / "chaffs" / "mistaken.toml").unlink()
     out = tmp_path / "out"
