@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader import causes, digits
+from grader import bundled, causes, digits
 from grader.engine.contract import Contract, LiveWords, Part, Todo
 from grader.sections import DigitSections
 
@@ -46,6 +46,7 @@ WEEK = Contract(
     preload=("probes.model",),
     bundled=("digits",),
     verify=digits.load,
+    bundle=bundled.bundle,
     known_good=known_good,
     steering=("torch.py", "torchvision.py"),
     slips=causes.SLIPS,

@@ -10,13 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grader.authoring.bundled import RECORDED, record
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
 from grader.authoring.markers import MarkerError, leaks, student_version
 from grader.contract import WEEK
-from grader.engine.contract import Contract
+from grader.engine.contract import Bundle, Contract
 from grader.engine.reports import schema
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.submission.safe_files import write_bytes
@@ -51,15 +50,17 @@ def made(root: Path, values: dict[str, Any]) -> dict[str, bytes]:
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
     outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
     outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
-    folder = WEEK.bundled[0]
-    outputs[f"{folder}/README.md"] = render(root, "digits.md.j2", values).encode("utf-8")
-    outputs[f"{folder}/classes.txt"] = "".join(f"{name}\n" for name in values["data"]["classes"]).encode("utf-8")
+    bundle: Bundle = values["bundle"]
+    outputs |= {name: text.encode("utf-8") for name, text in bundle.given.items()}
+    outputs |= {name: render(root, template, values).encode("utf-8") for name, template in bundle.pages.items()}
     return outputs
 
 
 def recorded(values: dict[str, Any], contract: Contract = WEEK) -> dict[str, bytes]:
-    """The generated files of grader/: the form of score.json, and what the bundled images are."""
-    return {"grader/score.schema.json": schema.dumps(contract), RECORDED: record(values["data"]).encode("utf-8")}
+    """The generated files of grader/: the form of score.json, and what the bundled data is."""
+    bundle: Bundle = values["bundle"]
+    found = {f"grader/{name}": text.encode("utf-8") for name, text in bundle.recorded.items()}
+    return {"grader/score.schema.json": schema.dumps(contract)} | found
 
 
 def read_solution(root: Path) -> dict[str, str]:
@@ -116,7 +117,7 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
         print(f"{contract.work}/ is out of date: {', '.join(old)}" if old else f"{contract.work}/ is up to date")
         return 1 if old else 0
     changed = [*write(outputs, folder), *write(records, root)]
-    if RECORDED in changed:
-        print(f"Note: the images or their classes are others than before; {RECORDED} holds the new ones.")
+    for name in sorted(set(changed) & {f"grader/{name}" for name in values["bundle"].recorded}):
+        print(f"Note: the bundled data, or what it is called, is other than before; {name} records it.")
     print(f"wrote {', '.join(changed)}" if changed else f"{contract.work}/ was up to date")
     return 0

@@ -17,8 +17,6 @@ TEXTS = ("course", "title", "due", "repository", "install")
 PART_TEXTS = ("minutes", "objective")
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 ISOLATION = ("best", "confined")  # what a teacher may ask of the services that grade
-DATA_TEXTS = ("name", "source", "licence")
-CLASSES, LONGEST = 10, 24  # their number, and the characters of a name: it heads a column of the report
 UNNAMED = "YOUR-COURSE/"  # in course.toml as it comes: no repository is named yet
 
 
@@ -48,33 +46,12 @@ def load_course(root: Path) -> dict[str, Any]:
         require(path, f"[{name}]", course.get(name), keys)
     for name in WEEK.part_names:
         require(path, f"[parts.{name}]", course["parts"][name], PART_TEXTS)
-    course["data"]["classes"] = classes_in(path, course.get("data"))
     videos = course.get("videos", [])
     if not isinstance(videos, list):
         raise BadRubric(f"{path}: every video is a table of its own, [[videos]].")
     for video in videos:
         require(path, "[[videos]]", video, ("title", "url"))
     return course | {"videos": videos, "isolation": isolation}
-
-
-def classes_in(path: Path, data: Any) -> list[str]:
-    """The names of the classes, in [data]. Raises BadRubric."""
-    require(path, "[data]", data, (*DATA_TEXTS, "classes"))
-    for name in DATA_TEXTS:
-        if not isinstance(data[name], str) or not data[name].strip():
-            raise BadRubric(f'{path}: [data] {name} is no text; write {name} = "...".')
-    names = data["classes"]
-    if not isinstance(names, list) or len(names) != CLASSES or not all(isinstance(name, str) for name in names):
-        raise BadRubric(f"{path}: [data] classes must be {CLASSES} names in quotation marks, for the labels 0 to 9.")
-    for name in names:
-        if not 0 < len(name) <= LONGEST or not name.isprintable() or set(name) & set("|<>`") or name != name.strip():
-            raise BadRubric(
-                f"{path}: [data] the class {name!r} cannot be shown in a table; a name has 1 to {LONGEST} characters, "
-                "none of them | < > or `."
-            )
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise BadRubric(f"{path}: [data] two classes are called {twice[0]!r}; give each a name of its own.")
-    return names
 
 
 def links_used(root: Path) -> list[str]:

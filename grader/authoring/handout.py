@@ -8,7 +8,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 
-from grader.authoring.bundled import bundled
 from grader.authoring.course import load_course
 from grader.contract import WEEK
 from grader.engine.printable import listed
@@ -24,6 +23,7 @@ def context(root: Path) -> dict[str, Any]:
     work: the folder that a student gets; bundled: folders in it that hold data; data: what they hold
     """
     course = load_course(root)
+    bundle = WEEK.bundle(root / WEEK.work, course.get("data"))
     rubric = load_toml(root / "grader" / "rubric.toml")
     parts = [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names]
     if unjudged := set(WEEK.todo).difference(*(one["todos"] for one in parts)):
@@ -37,7 +37,8 @@ def context(root: Path) -> dict[str, Any]:
         "todo_count": len(WEEK.todos),
         "work": WEEK.work,
         "bundled": list(WEEK.bundled),
-        "data": bundled(root, course["data"]),
+        "data": bundle.values,
+        "bundle": bundle,
         "total": sum(rubric["points"].values()),
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from grader.engine.check import Check
 from grader.engine.printable import listed
@@ -73,6 +74,21 @@ class LiveWords:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """What `build` makes of the data that a student gets.
+
+    values: what templates may use as `data`
+    pages: {file in the student's folder: the template in templates/ that it is made from}
+    given: {file in the student's folder: text}; recorded: {file in grader/: text}
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Contract:
     """Everything the engine knows about a week.
 
@@ -85,6 +101,7 @@ class Contract:
     tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
     runtime: the module that warms a worker up; preload: modules every worker imports before it serves
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
+    bundle: what the data is, from the student's folder and [data] of course.toml; raises BadRubric
     known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
     """
@@ -104,6 +121,7 @@ class Contract:
     preload: tuple[str, ...] = ()
     bundled: tuple[str, ...] = ()
     verify: Callable[[], object] = lambda: None
+    bundle: Callable[[Path, Any], Bundle] = lambda work, told: Bundle()
     known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()
