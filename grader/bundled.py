@@ -64,8 +64,8 @@ def class_names(told: Any) -> list[str]:
     for name in names:
         if not 0 < len(name) <= LONGEST or not name.isprintable() or set(name) & set("|<>`") or name != name.strip():
             raise BadRubric(
-                f"{SETTINGS}: [data] the class {name!r} cannot be shown in a table; a name has 1 to {LONGEST} characters, "
-                "none of them | < > or `."
+                f"{SETTINGS}: [data] the class {name!r} cannot be shown in a table; a name has 1 to {LONGEST} "
+                "characters, none of them | < > or `."
             )
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadRubric(f"{SETTINGS}: [data] two classes are called {twice[0]!r}; give each a name of its own.")

@@ -13,7 +13,7 @@ from typing import Any
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
-from grader.authoring.markers import MarkerError, leaks, student_version
+from grader.authoring.markers import MarkerError, every_todo_is_there, given_as_it_is, leaks, student_version
 from grader.contract import WEEK
 from grader.engine.contract import Bundle, Contract
 from grader.engine.reports import schema
@@ -44,8 +44,12 @@ def checked(root: Path) -> dict[str, Any]:
 def made(root: Path, values: dict[str, Any]) -> dict[str, bytes]:
     """The files of `build`, from what `checked` read."""
     solutions = read_solution(root)
+    if missing := [name for name in WEEK.files if name not in solutions]:
+        raise MarkerError(missing[0], 1, "the file is missing; grader/contract.py names it")
     stubs = {name: student_version(name, solutions[name], values["todos"]) for name in WEEK.files}
-    given = {name: text for name, text in solutions.items() if name not in WEEK.files}
+    for name in WEEK.files:
+        every_todo_is_there(name, solutions[name])
+    given = {name: given_as_it_is(name, text) for name, text in solutions.items() if name not in WEEK.files}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
     outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
@@ -64,8 +68,14 @@ def recorded(values: dict[str, Any], contract: Contract = WEEK) -> dict[str, byt
 
 
 def read_solution(root: Path) -> dict[str, str]:
-    """The files of solution/, {name: text}, with LF line ends whatever the checkout has."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted((root / "solution").glob("*.py"))}
+    """The files of solution/, {name: text}, with LF line ends whatever the checkout has. Raises MarkerError."""
+    found = {}
+    for path in sorted((root / "solution").glob("*.py")):
+        try:
+            found[path.name] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise MarkerError(path.name, 1, "the file is not UTF-8; save it as UTF-8") from error
+    return found
 
 
 def write(outputs: dict[str, bytes], folder: Path) -> list[str]:
@@ -98,17 +108,17 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     try:
         values = checked(root)
         outputs = made(root, values)
+        if found := leaks(read_solution(root), outputs):
+            raise BadRubric(f"a line of the solution is in a file for students: {'; '.join(found)}.")
     except MarkerError as error:
         print(f"Nothing was built: solution/{error}", file=sys.stderr)
         return 2
-    except BadRubric as error:
+    except ValueError as error:  # BadRubric, and what the contract says of itself
         print(f"Nothing was built: {error}", file=sys.stderr)
         return 2
-    except (KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is not valid
+    except (KeyError, OSError) as error:
         print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    for leak in leaks(read_solution(root), outputs):
-        print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
     folder, records = root / contract.work, recorded(values, contract)
     for path in sorted(set(folder.glob("week*.ipynb")) - {folder / name for name in outputs}):
         print(f"Note: {path.relative_to(root)} is of another week; no release takes it, and you can delete it.")
