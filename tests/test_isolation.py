@@ -17,7 +17,6 @@ from grader import digits as run_digits
 from grader.contract import WEEK
 from grader.corpus import attacks
 from grader.corpus import entries as corpus
-from grader.corpus.thresholds import STORED
 from grader.engine.rubric import load_rubric
 from grader.engine.run import grade, start_server, surroundings
 from grader.engine.submission.read import read
@@ -315,7 +314,7 @@ def test_a_stored_network_that_relearns_the_labels_stays_below_the_first_tier(se
     without_view = grade(submission, server, seed=1, parts=["accuracy"]).recorded["accuracy"]["test"]
     print(json.dumps({"with view": reached, "without": without_view}))
     assert without_view > 0.9  # the attack is a real one
-    assert max(reached) < STORED
+    assert max(reached) < 0.70  # the first tier as it was shipped
 
 
 # -- sinks -----------------------------------------------------------------------------------------------------
