@@ -17,6 +17,7 @@ from pathlib import Path
 
 from grader.engine import reports
 from grader.engine.contract import Contract
+from grader.engine.hints import links_of, load_hints
 from grader.engine.printable import one_line
 from grader.engine.reports import classroom50, github, gradescope, reporter
 from grader.engine.reports.markdown import escape
@@ -109,7 +110,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
     try:
         notes = [note for note in arguments.note if note.strip()]
-        result = with_notes(reports.read(arguments.reports, contract.sections), arguments.reports, notes)
+        read = reports.read(arguments.reports, contract.sections, links_of(load_hints(contract)))
+        result = with_notes(read, arguments.reports, notes)
         SERVICES[arguments.service](result, arguments.reports, arguments.into, os.environ, contract)
     except (BadScore, BadRubric, OSError, classroom50.NotClassroom50) as error:
         print(f"Nothing was published: {error}", file=sys.stderr)
