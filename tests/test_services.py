@@ -263,10 +263,11 @@ def test_the_zip_for_gradescope(autograder_zip):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
-def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path):
+def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path, worth):
     root = unpacked(autograder_zip, tmp_path / "auto grader")
     rubric = root / "source" / "grader" / "rubric.toml"
-    rubric.write_text(rubric.read_text(encoding="utf-8") + '\n[visibility]\nmodel = "hidden"\n', encoding="utf-8")
+    text = rubric.read_text(encoding="utf-8").split("[visibility]")[0]
+    rubric.write_text(text + '\n[visibility]\nmodel = "hidden"\n', encoding="utf-8")
     for name in ("data.py", "model.py"):
         shutil.copy(ROOT / "solution" / name, root / "submission")
     shutil.copy(ROOT / "assignment" / "train.py", root / "submission")
@@ -276,7 +277,7 @@ def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
-    assert results["score"] == 40 == sum(test["score"] for test in results["tests"])
+    assert results["score"] == worth("data", "model") == sum(test["score"] for test in results["tests"])
     assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "model"} == {"hidden"}
     assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "data"} == {"visible"}
 
