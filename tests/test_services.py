@@ -343,9 +343,15 @@ def write_score(folder: Path, status: str = "failed") -> Path:
 
 def run_publish(tmp_path: Path, service: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "grader", "publish", str(tmp_path / "reports"), "--for", service]
-    command += ["--into", str(tmp_path), *more]
+    command += [*([] if service == "github" else ["--into", str(tmp_path)]), *more]
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, timeout=100)
+
+
+def test_an_option_that_has_no_effect_on_a_service_is_refused(tmp_path):
+    write_score(tmp_path / "reports")
+    done = run_publish(tmp_path, "github", "--into", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("--into has no effect for github")
 
 
 def test_publishing_to_github(tmp_path):

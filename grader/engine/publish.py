@@ -103,18 +103,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`python -m grader publish`"""
     parser.add_argument("reports", type=Path, help="the folder that `pytest grader/ --report=DIR` wrote")
     parser.add_argument("--for", dest="service", choices=sorted(SERVICES), required=True)
-    parser.add_argument("--into", type=Path, default=Path(), help="where result files go (default: this folder)")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where result files go (default: this folder)")
     parser.add_argument("--note", action="append", default=[], help="a sentence for every report; may be repeated")
 
 
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
+    if arguments.into is not None and arguments.service == "github":
+        print("--into has no effect for github, which names its files itself; leave it out.", file=sys.stderr)
+        return 2
+    into = arguments.into or Path()
     try:
         notes = [note for note in arguments.note if note.strip()]
         read = reports.read(arguments.reports, contract.sections, links_of(load_hints(contract)))
         result = with_notes(read, arguments.reports, notes)
-        SERVICES[arguments.service](result, arguments.reports, arguments.into, os.environ, contract)
+        SERVICES[arguments.service](result, arguments.reports, into, os.environ, contract)
     except (BadScore, BadRubric, OSError, classroom50.NotClassroom50) as error:
         print(f"Nothing was published: {error}", file=sys.stderr)
-        trouble(arguments.service, reports.why_no_score(arguments.reports), arguments.into, os.environ)
+        trouble(arguments.service, reports.why_no_score(arguments.reports), into, os.environ)
         return TROUBLE
     return 0 if result.final else TROUBLE
