@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader import causes, digits, pool
+from grader import bundled, causes, digits, pool
 from grader.engine.contract import Contract, LiveWords, Part, Todo
 from grader.sections import DigitSections
 
 
 def known_good() -> dict[str, bytes]:
-    """The reference solution, where it is: only the course's own repository has it."""
-    folder = WEEK.root / "solution"
-    return {name: (folder / name).read_bytes() for name in WEEK.files} if folder.is_dir() else {}
+    """The reference solution, where it is and whole: only the course's own repository has it."""
+    paths = [WEEK.root / "solution" / name for name in WEEK.files]
+    return {path.name: path.read_bytes() for path in paths} if all(path.is_file() for path in paths) else {}
 
 
 WEEK = Contract(
@@ -47,6 +47,7 @@ WEEK = Contract(
     bundled=("digits",),
     verify=digits.load,
     open_pool=pool.load_pool,
+    bundle=bundled.bundle,
     known_good=known_good,
     steering=("torch.py", "torchvision.py"),
     slips=causes.SLIPS,

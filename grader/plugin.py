@@ -99,7 +99,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for stream in (sys.stdout, sys.stderr):  # a name or a print may hold what this terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    from grader.contract import WEEK
+    try:
+        from grader.contract import WEEK
+    except ValueError as contradiction:  # of the table, which says where
+        raise pytest.UsageError(f"grader/{contradiction}") from contradiction
 
     for part in WEEK.parts:  # so that `-m PART` is known to pytest
         config.addinivalue_line("markers", f"{part.name}: {part.title}")

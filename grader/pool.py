@@ -105,7 +105,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         raise DigitsDamaged(f"{path} is not an IDX file of bytes with {axes} axes; get it again.")
     shape = struct.unpack(f">{axes}I", content[4:start])
     if shape[0] == 0 or shape[1:] not in ((), (28, 28)):
-        raise DigitsDamaged(f"{path} announces the shape {shape}; a pool needs pictures of 28 x 28 pixels.")
+        raise DigitsDamaged(f"{path} announces the shape {shape}; it must hold pictures of 28 x 28 pixels.")
     if len(content) != start + math.prod(shape):
         raise DigitsDamaged(
             f"{path} is damaged: {len(content):,} bytes, not {start + math.prod(shape):,}; get it again."

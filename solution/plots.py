@@ -15,6 +15,7 @@ from matplotlib.figure import Figure  # without pyplot: pictures are saved, so n
 from matplotlib.ticker import MaxNLocator
 
 FOLDER = Path(__file__).resolve().parent / "plots"
+CLASSES = Path(__file__).resolve().parent / "digits" / "classes.txt"  # their names, one a line, by label
 BLUE, ORANGE, GREY = "#2166ac", "#d9730d", "#666666"
 
 
@@ -72,6 +73,11 @@ def predictions(model: Any, loader: Any, device: str = "cpu") -> tuple[np.ndarra
     return np.concatenate(pictures), np.concatenate(answers), np.concatenate(outputs)
 
 
+def class_names() -> list[str]:
+    """What the labels 0 to 9 stand for."""
+    return CLASSES.read_text(encoding="utf-8").splitlines() if CLASSES.is_file() else list("0123456789")
+
+
 def show_digits(root: Path | str, count: int = 8) -> Path:
     """Draw the first digits of the training file, as they are before any preparation."""
     from digits_source import read_idx
@@ -79,9 +85,10 @@ def show_digits(root: Path | str, count: int = 8) -> Path:
     raw = Path(root) / "MNIST" / "raw"
     images = read_idx(raw / "train-images-idx3-ubyte")[:count]
     labels = read_idx(raw / "train-labels-idx1-ubyte")[:count]
+    names = class_names()
     figure = Figure(figsize=(1.4 * count, 1.9), layout="constrained")
     for axes, image, label in zip(row_of_axes(figure, 1, count), images, labels, strict=False):
-        picture(axes, image, f"label {label}")
+        picture(axes, image, f"label {label}" if names[label] == str(label) else f"{label}: {names[label]}")
     return save(figure, "digits.png")
 
 
@@ -116,7 +123,10 @@ def draw_confusion(images: np.ndarray, labels: np.ndarray, scores: np.ndarray) -
         colour = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(table[row, column]), ha="center", va="center", color=colour, fontsize=9)
     right = int(np.trace(table))
-    axes.set(xlabel="what the network says", ylabel="what the digit is", xticks=range(10), yticks=range(10))
+    names = class_names()
+    axes.set(xlabel="what the network says", ylabel="what it is")
+    axes.set_xticks(range(10), names, rotation=0 if max(map(len, names)) < 4 else 90)
+    axes.set_yticks(range(10), names)
     axes.set_title(f"{right:,} of {len(labels):,} right ({right / max(len(labels), 1):.1%})")
     return save(figure, "confusion.png")
 
@@ -126,6 +136,7 @@ def draw_mistakes(images: np.ndarray, labels: np.ndarray, scores: np.ndarray, co
     guesses = np.argmax(scores, axis=1)
     rows = np.arange(len(labels))
     sureness = scores[rows, guesses] - scores[rows, labels]  # 0 where the answer is right
+    names = class_names()
     worst = [i for i in np.argsort(-sureness, kind="stable")[:count] if guesses[i] != labels[i]]
 
     columns = 6
@@ -134,7 +145,7 @@ def draw_mistakes(images: np.ndarray, labels: np.ndarray, scores: np.ndarray, co
     for place, axes in enumerate(row_of_axes(figure, -(-count // columns), columns)):
         if place < len(worst):
             i = worst[place]
-            picture(axes, images[i], f"{labels[i]} seen as {guesses[i]}")
+            picture(axes, images[i], f"{names[labels[i]]} seen as {names[guesses[i]]}")
         else:
             axes.axis("off")
     return save(figure, "mistakes.png")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from grader.authoring.course import load_course
 from grader.contract import WEEK
 from grader.engine.keys import APPLICATION, LENGTH, NAME
 from grader.engine.result import Result
-from grader.engine.rubric import Rubric, load_rubric
+from grader.engine.rubric import Rubric, Tier, load_rubric
 from grader.engine.run import grade, start_server
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
@@ -56,6 +57,19 @@ def spawned() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def worth() -> Callable[..., int]:
+    """worth("model", "raw-scores"): the points of parts and checks in the rubric as it is. worth(): all of them."""
+    points, parts = load_rubric(WEEK).points, {check.id: check.part for check in WEEK.checks}
+    return lambda *of: sum(p for name, p in points.items() if not of or name in of or parts[name] in of)
+
+
+@pytest.fixture(scope="session")
+def week() -> str:
+    """The name of the week as it is: "week3"."""
+    return f"week{load_course(WEEK.root)['week']}"
+
+
+@pytest.fixture(scope="session")
 def quick() -> Rubric:
     """The rubric with short limits, for submissions that never end."""
     rubric = load_rubric(WEEK)
@@ -87,20 +101,22 @@ def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
     def of(folder: str, name: str) -> dict[str, str]:
         return corpus.source_of(corpus.load(corpus.ROOT / "tests" / folder / f"{name}.toml"))
 
-    short = corpus.reference()
-    short["train.py"] = short["train.py"].replace("epochs=5, lr=0.05", "epochs=1, lr=0.0008")
+    rubric = load_rubric(WEEK)
+    top = rubric.points[WEEK.tiered]
+    steep = replace(rubric, tiers=(Tier(0.3, top // 3), Tier(0.999, top)))  # all but the last step is within reach
     submissions: dict[str, tuple[dict[str, str], list[str] | None]] = {
         "reference": (corpus.reference(), None),
         "skeleton": ({n: (corpus.ROOT / "assignment" / n).read_text("utf-8") for n in corpus.SUBMITTED}, None),
         "data": (of("chaffs", "no-scaling"), ["data", "model"]),
         "model": (of("chaffs", "softmax-output"), ["model"]),
         "training": (of("broken", "half-done"), ["training"]),
-        "accuracy": (short, None),
+        "accuracy": (corpus.reference(), None),
     }
     results = {}
     for name, (files, parts) in submissions.items():
         folder = tmp_path_factory.mktemp(name)
         for file, text in files.items():
             (folder / file).write_text(text, encoding="utf-8")
-        results[name] = grade(read(folder, WEEK, 64_000), server, seed=1, parts=parts)
+        asked = steep if name == "accuracy" else rubric
+        results[name] = grade(read(folder, WEEK, 64_000), server, asked, seed=1, parts=parts)
     return results

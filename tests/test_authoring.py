@@ -28,7 +28,11 @@ def outputs() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def cells(outputs: dict[str, bytes]) -> list[dict]:
-    return json.loads(outputs["week3.ipynb"])["cells"]
+    return json.loads(outputs[notebook_in(outputs)])["cells"]
+
+
+def notebook_in(outputs: dict[str, bytes]) -> str:
+    return next(name for name in outputs if name.endswith(".ipynb"))
 
 
 # ---- what is generated
@@ -105,7 +109,7 @@ def test_writing_touches_only_what_changed(tmp_path, outputs):
     assert building.stale(outputs, tmp_path) == []
     (tmp_path / "model.py").write_text("old")
     assert building.write(outputs, tmp_path) == ["model.py"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*outputs, "mine.txt"])
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")) == sorted([*outputs, "mine.txt"])
 
 
 # ---- another teacher's solution
@@ -151,13 +155,12 @@ def other_course(tmp_path):
     for folder in ("solution", "templates"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("plots", "__pycache__"))
     (tmp_path / "grader").mkdir()
-    shutil.copy(ROOT / "grader" / "rubric.toml", tmp_path / "grader")
+    shutil.copytree(ROOT / "assignment" / "digits", tmp_path / "assignment" / "digits")
+    for name in ("rubric.toml", "digits.toml"):
+        shutil.copy(ROOT / "grader" / name, tmp_path / "grader")
     shutil.copytree(ROOT / "grader" / "hints", tmp_path / "grader" / "hints")
     (tmp_path / "solution" / "model.py").write_text(CNN, encoding="utf-8")
     return tmp_path
-
-
-GENERAL = "grader/hints/general.toml"
 
 
 def run_build(root: Path, *options: str) -> int:
@@ -180,7 +183,7 @@ def test_build_says_what_to_mend_and_writes_nothing(other_course, capsys):
     (other_course / "solution" / "model.py").write_text(CNN.replace("        ### END SOLUTION\n", ""), encoding="utf-8")
     assert run_build(other_course) == 2
     assert "solution/model.py:29: BEGIN SOLUTION is never closed" in capsys.readouterr().err
-    assert not (other_course / "assignment").exists()
+    assert not (other_course / "assignment" / "model.py").exists()
 
 
 def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, capsys):
@@ -188,55 +191,6 @@ def test_a_template_that_asks_for_an_unknown_name_is_an_error(other_course, caps
     assert run_build(other_course) == 2
     told = capsys.readouterr().err
     assert "templates/handout.md.j2: 'nobody' is undefined" in told and len(told.splitlines()) == 1
-
-
-@pytest.mark.parametrize(("file", "old", "new", "told"), [
-    ("templates/course.toml", "week = 3", 'week = "three"', "week is a whole number"),
-    ("templates/course.toml", "week = 3", "", "week is a whole number"),
-    ("templates/course.toml", 'repository = "https://', 'repository = "git@', "it must be the web address"),
-    ("templates/course.toml", 'minutes = "30"', "", "[parts.model] lacks minutes"),
-    ("templates/course.toml", "[links]", "[other]", "[links] is missing"),
-    ("templates/course.toml", '4 = "send', 'four = "send', "[todos] lacks 4"),
-    ("templates/course.toml", "week = 3", "week = ", "not valid TOML"),
-    ("templates/course.toml", 'title = "Backprop', 'name = "Backprop', "[[videos]] lacks title"),
-    ("templates/course.toml", "kaggle = ", "keggle = ", "[links] lacks kaggle"),
-    ("templates/course.toml", "YOUR-COURSE/week3", "our-school/week3/tree/main", "OWNER/NAME, no more"),
-    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = ""', "[file-missing] lacks title, or it"),
-    ("grader/hints/general.toml", 'title = "{file} is missing"', 'titel = "gone"', "[file-missing] lacks title, or it"),
-    ("grader/hints/general.toml", 'title = "{file} is missing"', 'title = "x"\nlok = "y"', "has an unknown lok;"),
-    ("grader/hints/data.toml", 'docs = "sets"', 'docs = "seats"', 'has docs = "seats", which links.toml does not know'),
-    ("grader/hints/model.toml", "todo = 3", "todo = 33", "[super-init-missing] has todo = 33; the TODOs are 1, 2, 3"),
-    ("grader/hints/model.toml", 'file = "model.py"', 'file = "modle.py"', 'has file = "modle.py";'),
-    ("grader/hints/model.toml", "todo = 3", 'todo = 3\nfile = ""', "[super-init-missing] has both todo and file"),
-    ("grader/hints/data.toml", "[loaders-none]", "[fit-trains-nothing]", "stands in data.toml too; keep one"),
-    ("grader/hints/links.toml", 'sets = "https://', 'sets = "', "sets must be a web address that begins with https"),
-    ("grader/rubric.toml", "check_seconds", "check_second", "[limits] lacks ['check_seconds'] and has unknown"),
-    ("grader/rubric.toml", "at = 0.84", "at = 84", "a fraction between 0 and 1, such as 0.84; one is 84"),
-    ("grader/rubric.toml", "transform = 4", "transform = 2.5", "whole numbers, 0 or more; transform has 2.5"),
-])  # fmt: skip
-def test_a_slip_in_what_a_teacher_edits_is_one_sentence(other_course, capsys, file, old, new, told):
-    path = other_course / file
-    text = path.read_text(encoding="utf-8")
-    assert text.count(old) >= 1
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    assert run_build(other_course) == 2
-    said = capsys.readouterr().err
-    assert told in said and path.name in said and len(said.splitlines()) == 1, said
-
-
-@pytest.mark.parametrize(("old", "new", "told"), [
-    ("[file-missing]", "[file-mising]", "[file-missing], and there is no such entry (unknown there: file-mising)"),
-    ("{file} is missing", "{fil} is missing", "[file-missing] has {fil}, which grader/engine/endings.py, line "),
-    ("{file} is missing", "{where} is missing", "does not fill in; it fills in {file}, {function}."),
-    ("{file} is missing", "{file is missing", "[file-missing] has a brace without its partner"),
-])  # fmt: skip
-def test_a_hint_that_does_not_fit_the_checks_is_one_sentence(other_course, capsys, old, new, told):
-    path = other_course / "grader" / "hints" / "general.toml"
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    assert run_build(other_course) == 2
-    said = capsys.readouterr().err
-    assert told in said and len(said.splitlines()) == 1, said
-    assert not (other_course / "assignment").exists()
 
 
 # ---- markers
@@ -318,7 +272,7 @@ class DigitClassifier:
 
 def test_the_notebook_is_valid(outputs):
     nbformat = pytest.importorskip("nbformat")
-    book = nbformat.reads(outputs["week3.ipynb"].decode(), as_version=4)
+    book = nbformat.reads(outputs[notebook_in(outputs)].decode(), as_version=4)
     nbformat.validate(book)
     assert (book.nbformat, book.nbformat_minor) == (4, 5)
     for cell in book.cells:

@@ -144,4 +144,5 @@ def test_odd_folder_names_do_not_matter(graded, tmp_path):
     folder.mkdir()
     for name, text in corpus.reference().items():
         (folder / name).write_text(text, encoding="utf-8")
-    assert graded(folder, parts=["model"]).score == 20
+    result = graded(folder, parts=["model"])
+    assert result.score == result.max_score > 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,8 +86,22 @@ def test_proposals_always_rise_and_stay_above_what_stored_answers_reach(values):
 # -- the rubric ----------------------------------------------------------------------------------------------
 
 
+TOP = load_rubric(WEEK).points[WEEK.tiered]
+LOW, MIDDLE = TOP // 3, 2 * TOP // 3
+BLOCK = re.compile(r"tiers = \[.*?\n\]", re.DOTALL)
+TIERED = zip((0.7, 0.82, 0.84), (LOW, MIDDLE, TOP))  # in the rubric as it is, three tiers of our own
+SHIPPED = "".join(["tiers = [\n", *(f"    {{ at = {at}, points = {points} }},\n" for at, points in TIERED), "]"])
+
+
+def rubric_in(folder: Path, layout: str = SHIPPED) -> Path:
+    """rubric.toml with these tiers."""
+    path = folder / "rubric.toml"
+    path.write_text(BLOCK.sub(lambda _: layout, RUBRIC.read_text(encoding="utf-8"), count=1), encoding="utf-8")
+    return path
+
+
 def test_only_the_three_numbers_change_in_the_rubric(tmp_path):
-    path = Path(shutil.copy(RUBRIC, tmp_path / "rubric.toml"))
+    path = rubric_in(tmp_path)
     before = path.read_text(encoding="utf-8").splitlines()
     thresholds.write_tiers(path, [0.61, 0.75, 0.87])
     after = path.read_text(encoding="utf-8").splitlines()
@@ -100,19 +113,20 @@ def test_only_the_three_numbers_change_in_the_rubric(tmp_path):
 
 
 def test_other_layouts_and_comments_survive(tmp_path):
-    path = tmp_path / "rubric.toml"
-    text = RUBRIC.read_text(encoding="utf-8")
-    block = re.search(r"tiers = \[.*?\n\]", text, re.DOTALL)
-    one_line = "tiers = [{points=10, at=0.7}, {at = 7.5e-1, points = 20}, {at=0.9,points=30}]  # at = 0.5, kept"
+    one_line = (
+        f"tiers = [{{points={LOW}, at=0.7}}, {{at = 7.5e-1, points = {MIDDLE}}}, {{at=0.9,points={TOP}}}]"
+        "  # at = 0.5, kept"
+    )
     tables = "".join(
-        f"[[accuracy.tiers]]\nat = {at} # once\npoints = {points}\n" for at, points in ((0.7, 10), (0.8, 20), (0.9, 30))
+        f"[[accuracy.tiers]]\nat = {at} # once\npoints = {points}\n"
+        for at, points in ((0.7, LOW), (0.8, MIDDLE), (0.9, TOP))
     )
     commented = (
-        "tiers = [\n  { at = 0.7, points = 10 }, # once at = 0.6 [too low]\n  # { at = 0.75, points = 15 },\n"
-        "  { at = 0.8, points = 20 },\n  { at = 0.9, points = 30 },\n]"
+        f"tiers = [\n  {{ at = 0.7, points = {LOW} }}, # once at = 0.6 [too low]\n  # {{ at = 0.75, points = 15 }},\n"
+        f"  {{ at = 0.8, points = {MIDDLE} }},\n  {{ at = 0.9, points = {TOP} }},\n]"
     )
     for layout in (one_line, commented, tables):
-        path.write_text(text.replace(block[0], layout), encoding="utf-8")
+        path = rubric_in(tmp_path, layout)
         thresholds.write_tiers(path, [0.61, 0.75, 0.87])
         assert [tier.at for tier in load_rubric(WEEK, path).tiers] == [0.61, 0.75, 0.87]
         for comment in re.findall(r"#.*", layout):
@@ -120,15 +134,12 @@ def test_other_layouts_and_comments_survive(tmp_path):
 
 
 def test_a_rubric_that_cannot_be_edited_is_left_as_it_was(tmp_path):
-    path = tmp_path / "rubric.toml"
-    text = RUBRIC.read_text(encoding="utf-8")
-    block = re.search(r"tiers = \[.*?\n\]", text, re.DOTALL)
-    path.write_text(text.replace(block[0], "tiers = 3"), encoding="utf-8")
+    path = rubric_in(tmp_path, "tiers = 3")
     before = path.read_bytes()
     with pytest.raises(BadRubric, match="tiers is not a list"):
         thresholds.write_tiers(path, [0.6, 0.7, 0.8])
     assert path.read_bytes() == before
-    path.write_text(text, encoding="utf-8")
+    text = rubric_in(tmp_path).read_text(encoding="utf-8")
     with pytest.raises(BadRubric, match="has 3 tiers, and 1"):
         thresholds.write_tiers(path, [0.9])
     with pytest.raises(BadRubric, match="rise"):
@@ -166,7 +177,7 @@ def kept(args: argparse.Namespace, reached: dict[str, float]) -> None:
     """A folder in which every run is finished already: no training is needed."""
     store, grader = Store(args.out, resume=True), judging_digest(args.rubric)
     for trial in calibrate.trials_of(calibrate.solutions(args), args.seeds):
-        accuracy = reached[trial.entry] + 0.002 * (trial.seed % 3)
+        accuracy = reached.get(trial.entry, reached[calibrate.REFERENCE]) + 0.002 * (trial.seed % 3)
         key = trial.key(grader)
         store.add(Row(key, "wheats", trial.entry, "", trial.seed, ["accuracy"], 30, 30, "", "", {}, [], accuracy, 1.0))
     store.close()
@@ -176,7 +187,7 @@ REACHED = {calibrate.REFERENCE: 0.945, "wide": 0.951, "narrow": 0.921}
 
 
 def prepared(tmp_path: Path, *more: str) -> argparse.Namespace:
-    rubric = shutil.copy(RUBRIC, tmp_path / "rubric.toml")
+    rubric = rubric_in(tmp_path)
     folder = corpus(tmp_path / "corpus")
     out = tmp_path / "out"
     fixed = ["--corpus", str(folder), "--out", str(out), "--rubric", str(rubric), "--resume"]
@@ -190,7 +201,7 @@ def test_finished_runs_become_table_plot_and_thresholds(tmp_path, capsys):
     assert calibrate.run(args) == 0
     told = capsys.readouterr().out
     assert "narrow decides" in told and "Nothing was changed" in told
-    assert args.rubric.read_text(encoding="utf-8") == RUBRIC.read_text(encoding="utf-8")
+    assert SHIPPED in args.rubric.read_text(encoding="utf-8")
     report = (args.out / "calibrate.md").read_text(encoding="utf-8")
     assert report.index("narrow |") < report.index("wide |")
     assert (args.out / "accuracy.png").read_bytes().startswith(b"\x89PNG")
@@ -216,7 +227,7 @@ def test_a_solution_that_learns_nothing_is_named_and_nothing_written(tmp_path, c
     kept(args, REACHED | {"wide": 0.1})
     assert calibrate.run(args) == 1
     assert "wide is too weak to calibrate by" in capsys.readouterr().err
-    assert args.rubric.read_text(encoding="utf-8") == RUBRIC.read_text(encoding="utf-8")
+    assert SHIPPED in args.rubric.read_text(encoding="utf-8")
 
 
 def test_without_tomlkit_nothing_is_trained_for_a_file_that_cannot_be_written(tmp_path, capsys, monkeypatch):
@@ -235,6 +246,8 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert calibrate.run(arguments("--corpus", str(folder), "--out", str(tmp_path / "file"))) == 2
     assert "cannot be written" in capsys.readouterr().err
+    assert calibrate.run(arguments("--weakest", "3", "--seeds", "2", "--out", str(tmp_path / "o"))) == 2
+    assert capsys.readouterr().err.startswith("--weakest saves runs beyond the first 2 of each; with --seeds 2 leave")
     (tmp_path / "bad.toml").write_text("[points]\n", encoding="utf-8")
     assert calibrate.run(arguments("--rubric", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "o"))) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from grader.contract import WEEK
 from grader.digits import DigitsDamaged, load, secret, write_idx
-from grader.engine.rubric import load_rubric
 from grader.pool import load_pool, sample
 from grader.view import BEND, CENTRE, PIXELS, SIZE, displacement, random_view, seen_through
 
@@ -92,7 +90,7 @@ def test_fingerprints_of_the_shipped_digits_stay_below_the_first_tier():
     turned = np.array([[np.cos(2), np.sin(2)], [np.sin(2), -np.cos(2)]]) @ PIXELS + CENTRE
     assert recognised(turned) > 0.95
     reached = [recognised(random_view(np.random.default_rng(seed))) for seed in range(4)]
-    assert max(reached) < load_rubric(WEEK).tiers[0].at
+    assert max(reached) < 0.70  # the first tier as it was shipped
 
 
 def standardised(features: np.ndarray) -> np.ndarray:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from grader.__main__ import COMMANDS
 
@@ -41,6 +44,22 @@ def test_the_map_of_the_grader_shows_every_room_and_no_other():
     assert {folder for folder in folders if folder.startswith("engine/")} <= shown
     loose = {path.name for path in grader.glob("*.*") if path.suffix in (".py", ".toml", ".json")}
     assert loose - {"__init__.py"} <= shown
+
+
+WRITTEN = re.compile(r"(?:--report[= ]|--out[= ]|-m venv |grader try [\w-]+ )\"?([a-z.][\w.-]*)(?![\w./])")
+
+
+def test_git_ignores_what_the_commands_on_the_pages_write():
+    """Folders that the pages name, and those that commands take by themselves."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not run: this is no repository")
+    pages = [ROOT / "README.md", MAP, ROOT / "assignment" / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {name for page in pages for name in WRITTEN.findall(page.read_text("utf-8")) if not name.startswith("..")}
+    assert {"mine", "report", ".venv"} <= named
+    named -= {"solution"}  # what is tried there, not what is written
+    for name in sorted({*named, "selftest-out", "calibrate-out", "digits_grader.egg-info"}):
+        done = subprocess.run(["git", "check-ignore", "-q", f"{name}/file"], cwd=ROOT)
+        assert done.returncode == 0, name
 
 
 def test_the_rooms_on_the_other_pages_exist():

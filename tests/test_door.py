@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 
 from grader.authoring import release
+from grader.authoring.course import load_course
 from grader.contract import WEEK
 from grader.engine.rubric import load_toml
 from grader.engine.submission.manifest import grader_digest
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST = load_course(ROOT)["week"]
+SECOND = FIRST + 1
 Done = subprocess.CompletedProcess[str]
 STUB = """
 from pathlib import Path
@@ -67,15 +70,17 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory) -> dict[int, Path]:
-    """Week 3 as this course has it and a week 4, as students clone them; each notes when its probes or commands run."""
+    """The week as this course has it and the next one, as students clone them; each notes when it is used."""
     course = tmp_path_factory.mktemp("course") / "week4"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "*.egg-info")
     shutil.copytree(ROOT, course, ignore=ignored)
     shutil.copytree(ROOT / ".github", course / ".github")
     text = (course / "templates/course.toml").read_text(encoding="utf-8")
-    (course / "templates/course.toml").write_text(re.sub("(?m)^week = 3$", "week = 4", text), encoding="utf-8")
+    (course / "templates/course.toml").write_text(
+        re.sub(r"(?m)^week = \d+$", f"week = {SECOND}", text), encoding="utf-8"
+    )
     made = {}
-    for week, root in {3: ROOT, 4: course}.items():
+    for week, root in {FIRST: ROOT, SECOND: course}.items():
         made[week] = tmp_path_factory.mktemp("students") / f"week{week}"
         options = argparse.Namespace(out=made[week], target="github", dry_run=False, overwrite=False)
         assert release.run(options, root=root) == 0
@@ -87,19 +92,19 @@ def weeks(tmp_path_factory) -> dict[int, Path]:
 
 @pytest.fixture(scope="module")
 def first_only(weeks, tmp_path_factory) -> Environment:
-    """Week 3 is installed, and lies on the path as well, as some tools install a folder that is to be edited."""
+    """The first is installed, and lies on the path as well, as some tools install a folder that is to be edited."""
     pytest.importorskip("setuptools", reason="not run: setuptools is not installed")
     environment = Environment(tmp_path_factory.mktemp("first") / "venv")
-    environment.install(weeks[3])
-    (environment.packages / "edited.pth").write_text(f"{weeks[3]}\n", encoding="utf-8")
+    environment.install(weeks[FIRST])
+    (environment.packages / "edited.pth").write_text(f"{weeks[FIRST]}\n", encoding="utf-8")
     return environment
 
 
 @pytest.fixture(scope="module")
 def both(first_only, weeks) -> Environment:
-    """The same environment, once week 4 is installed too."""
+    """The same environment, once the second is installed too."""
     (first_only.packages / "edited.pth").unlink()
-    first_only.install(weeks[4])
+    first_only.install(weeks[SECOND])
     return first_only
 
 
@@ -112,7 +117,9 @@ def used(weeks: dict[int, Path]) -> list[int]:
 
 
 def assert_graded_by(week: int, weeks: dict[int, Path], done: Done, report: Path) -> None:
-    assert done.returncode == 0 and "Score 20/20" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and re.search(r"Score (\d+)/\1 ", done.stdout) and "only model" in done.stdout, (
+        done.stdout + done.stderr
+    )
     assert used(weeks) == [week], "the worker is of the same copy"
     grader = json.loads((report / "score.json").read_text(encoding="utf-8"))["grader"]
     assert grader["digest"] == grader_digest(weeks[week] / "grader")
@@ -137,44 +144,49 @@ def poisoned(folder: Path) -> tuple[Path, Path]:
 
 def test_a_fresh_clone_is_installed_and_graded(first_only, weeks, tmp_path):
     """Bare `pytest` will do there."""
-    done = first_only.pytest(f"--report={tmp_path}", cwd=weeks[3])
+    done = first_only.pytest(f"--report={tmp_path}", cwd=weeks[FIRST])
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Score 0/100" in done.stdout and "Everything is still to do" in done.stdout
-    assert used(weeks) == [3]
+    assert used(weeks) == [FIRST]
 
 
 def test_another_week_than_the_installed_one_runs_without_reinstalling(first_only, weeks, tmp_path):
     submission, mark = poisoned(tmp_path / "work")
-    settings = ["-c", weeks[4] / "pyproject.toml", "--rootdir", weeks[4], "-m", "model"]
-    asked = [weeks[4] / "grader/checks/test_2_model.py", "--submission", submission, f"--report={tmp_path / 'out'}"]
-    assert_graded_by(4, weeks, first_only.pytest(*settings, *asked, cwd=tmp_path), tmp_path / "out")
+    settings = ["-c", weeks[SECOND] / "pyproject.toml", "--rootdir", weeks[SECOND], "-m", "model"]
+    asked = [
+        weeks[SECOND] / "grader/checks/test_2_model.py",
+        "--submission",
+        submission,
+        f"--report={tmp_path / 'out'}",
+    ]
+    assert_graded_by(SECOND, weeks, first_only.pytest(*settings, *asked, cwd=tmp_path), tmp_path / "out")
     assert not mark.exists()
 
 
 def test_the_command_line_is_that_of_the_current_folder(first_only, weeks):
-    done = first_only.python("-m", "grader", "--help", cwd=weeks[4])
+    done = first_only.python("-m", "grader", "--help", cwd=weeks[SECOND])
     assert done.returncode == 0 and "publish" in done.stdout and "release" not in done.stdout, done.stderr
-    assert used(weeks) == [4]
+    assert used(weeks) == [SECOND]
 
 
 def test_with_both_installed_the_path_decides(both, weeks, tmp_path):
     asked = ["-m", "model", "--worker=spawn", f"--submission={ROOT / 'solution'}", f"--report={tmp_path}"]
-    assert_graded_by(3, weeks, both.python("-m", "pytest", "./grader", *asked, cwd=weeks[3]), tmp_path)
+    assert_graded_by(FIRST, weeks, both.python("-m", "pytest", "./grader", *asked, cwd=weeks[FIRST]), tmp_path)
 
 
 def test_only_the_way_in_is_installed(both, weeks, tmp_path):
     """`grader` itself is not, so that no week's takes another's place; and each has a name of its own for pip."""
     assert "No module named" in both.python("-c", "import grader", cwd=tmp_path).stderr
     installed = {path.name.split("-")[0] for path in both.packages.glob("*.dist-info")}
-    assert installed == {"week3_digits_grader", "week4_digits_grader"}
+    assert installed == {f"week{FIRST}_digits_grader", f"week{SECOND}_digits_grader"}
 
 
 def test_a_week_whose_folder_is_gone_does_not_stop_the_other(both, weeks, stub):
-    moved = weeks[3].rename(weeks[3].with_name("moved"))
+    moved = weeks[FIRST].rename(weeks[FIRST].with_name("moved"))
     try:
         assert both.pytest("grader", cwd=stub).stdout == "loaded stub\n"
     finally:
-        moved.rename(weeks[3])
+        moved.rename(weeks[FIRST])
 
 
 # ---- what counts as the path to a grader; a stub of one says that it was loaded, and no more
@@ -246,11 +258,11 @@ def refused(done: Done) -> str:
 
 
 def test_two_graders_at_once_are_refused(both, weeks, tmp_path):
-    settings = ["-c", weeks[3] / "pyproject.toml", "--rootdir", weeks[3]]
-    done = both.pytest(*settings, weeks[3] / "grader", weeks[4] / "grader", cwd=tmp_path)
+    settings = ["-c", weeks[FIRST] / "pyproject.toml", "--rootdir", weeks[FIRST]]
+    done = both.pytest(*settings, weeks[FIRST] / "grader", weeks[SECOND] / "grader", cwd=tmp_path)
     assert "run pytest for one of them at a time" in refused(done)
-    first = f"import sys; sys.path.insert(0, {str(weeks[3])!r}); import grader, pytest; sys.path.pop(0); "
-    done = both.python("-c", f"{first}sys.exit(pytest.main([{str(weeks[4] / 'grader')!r}]))", cwd=tmp_path)
+    first = f"import sys; sys.path.insert(0, {str(weeks[FIRST])!r}); import grader, pytest; sys.path.pop(0); "
+    done = both.python("-c", f"{first}sys.exit(pytest.main([{str(weeks[SECOND] / 'grader')!r}]))", cwd=tmp_path)
     assert "start pytest anew" in refused(done)
 
 
@@ -259,8 +271,8 @@ def test_a_submission_named_as_a_test_path_is_refused(first_only, weeks, tmp_pat
     submission, mark = poisoned(tmp_path / "work")
     settings = ["-c", "pyproject.toml", "--rootdir", "."]
     for path in (submission, submission / "test_mine.py"):
-        assert f"write --submission={path}" in refused(first_only.pytest(*settings, "grader", path, cwd=weeks[3]))
-    assert "another grader" in refused(first_only.pytest(*settings, "grader", submission / "grader", cwd=weeks[3]))
+        assert f"write --submission={path}" in refused(first_only.pytest(*settings, "grader", path, cwd=weeks[FIRST]))
+    assert "another grader" in refused(first_only.pytest(*settings, "grader", submission / "grader", cwd=weeks[FIRST]))
     assert not mark.exists()
 
 
@@ -280,7 +292,7 @@ def test_a_part_is_a_marker_that_pytest_knows():
 
 def test_settings_name_no_part_and_the_distribution_names_its_week(weeks):
     course = load_toml(ROOT / "templates/course.toml")
-    for week, folder in {course["week"]: ROOT, 4: weeks[4]}.items():
+    for week, folder in {course["week"]: ROOT, SECOND: weeks[SECOND]}.items():
         settings = load_toml(folder / "pyproject.toml")
         named = [line.split(":")[0] for line in settings["tool"]["pytest"]["ini_options"].get("markers", [])]
         assert not set(named) & set(WEEK.part_names)

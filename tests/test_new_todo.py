@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
+from grader.contract import WEEK
+from grader.engine.rubric import load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTION = '''
@@ -28,7 +32,7 @@ CHECK = '''
 @check("best-epoch", part="{part}", todo=8, calls=("{module}.best_epoch",))
 def test_best_epoch(student: Student) -> None:
     """The best epoch is found"""
-    found = student.observe("{probe}.best", accuracies=[0.2, 0.9, 0.4])["epoch"]
+    found = student.observe("{probe}.best", accuracies=[0.2, 0.9, 0.4]).number("epoch")
     if found == 1:
         fail("epochs-from-zero", found=found, expected=2)
 '''
@@ -54,14 +58,27 @@ INVITATION = "\n[todos]\n", '\n[todos]\n8 = "look for the highest number."\n'
 
 
 def todo_more(root: Path) -> None:
-    """TODO 8 in train.py, judged in the part that is there."""
-    change(root / "grader/contract.py", (LAST_TODO, LAST_TODO + '        Todo(8, "train.py", "best_epoch"),\n'))
-    change(root / "solution/train.py", ("\n\n# From here on", FUNCTION + "\n\n# From here on"))
-    add(root / "grader/checks/test_3_training.py", CHECK.format(part="training", module="train", probe="training"))
-    add(root / "grader/probes/training.py", PROBE.format(module="train"))
-    add(root / "grader/hints/training_8_best_epoch.toml", HINT)
-    change(root / "grader/rubric.toml", ("fit-learns = 3", "fit-learns = 1\nbest-epoch = 2"))
-    change(root / "templates/course.toml", INVITATION)
+    """TODO 8 in train.py, judged in the part that is there: what docs/grow-it.md says, to the letter."""
+    for file, language, text in steps():
+        if file == "grader/rubric.toml":
+            points_for_it(root / file)
+        elif language == "diff":
+            lines = text.splitlines()
+            old = "".join(f"{line[1:]}\n" for line in lines if not line.startswith("+"))
+            change(root / file, (old, "".join(f"{line[1:]}\n" for line in lines)))
+        else:
+            add(root / file, f"\n\n{text}")
+
+
+def steps() -> list[tuple[str, str, str]]:
+    """(file, language, text) of each block in the section: a paragraph that names a file, and a block."""
+    page = (ROOT / "docs" / "grow-it.md").read_text(encoding="utf-8")
+    section = page[page.index("## A TODO 8") : page.index("## Another data set")]
+    found = []
+    for paragraph, language, text in re.findall(r"\n\n(\*\*\d[^\n]+)\n\n```(\w+)\n(.*?)```", section, re.DOTALL):
+        found += [(file, language, text) for file in re.findall(r"`([\w-]+/[\w./-]+\.(?:py|toml))`", paragraph)]
+    assert len(found) == 7
+    return found
 
 
 def part_more(root: Path) -> None:
@@ -82,9 +99,17 @@ def part_more(root: Path) -> None:
     imports = "from typing import Any\n\nfrom grader.engine.worker.beside_student.probing import probe\n"
     add(root / "grader/probes/history.py", imports + PROBE.format(module="history"))
     add(root / "grader/hints/history.toml", HINT)
-    change(root / "grader/rubric.toml", ("fit-learns = 3", "fit-learns = 1\nbest-epoch = 2"))
+    points_for_it(root / "grader/rubric.toml")
     change(root / "templates/course.toml", INVITATION)
     add(root / "templates/course.toml", '[parts.history]\nminutes = "5"\nobjective = "Read a history."\n')
+
+
+def points_for_it(path: Path) -> None:
+    """Two points, from the check that has most of them (and no tiers)."""
+    points = load_rubric(WEEK, path).points
+    richest = max((name for name in points if name != WEEK.tiered), key=points.__getitem__)
+    old, new = f"\n{richest} = {points[richest]}\n", f"\n{richest} = {points[richest] - 2}\nbest-epoch = 2\n"
+    change(path, (old, new))
 
 
 def change(path: Path, *changes: tuple[str, str]) -> None:
@@ -107,7 +132,16 @@ VARIANTS = {"todo": (todo_more, "training", "train.py"), "part": (part_more, "hi
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """(root, part, file) of a copy of this repository with TODO 8, built and released beside itself as "released"."""
     root = tmp_path_factory.mktemp("course") / "own"
-    for name in ("solution", "templates", "grader", "assignment", ".github", "tests/chaffs", "tests/wheats"):
+    for name in (
+        "solution",
+        "templates",
+        "grader",
+        "assignment",
+        ".github",
+        "tests/base",
+        "tests/chaffs",
+        "tests/wheats",
+    ):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "plots"))
     for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
         shutil.copy(ROOT / name, root)
@@ -137,7 +171,7 @@ def graded(root: Path, submission: Path, reports: Path, *arguments: str) -> dict
     return score
 
 
-def test_what_students_get_has_it(course):
+def test_what_students_get_has_it(course, week):
     root, part, file = course
     released = root.parent / "released"
     handout = (released / "assignment/README.md").read_text("utf-8")
@@ -145,11 +179,11 @@ def test_what_students_get_has_it(course):
     assert (f"| {file} | " in row) and ("5, 6, 7 and 8" in row if part == "training" else "| 8 |" in row)
     assert "Eight small functions" in handout and f"| {part} | The best epoch is found | 8 | 2 |" in handout
     assert 'raise NotImplementedError("TODO 8: best_epoch")' in (released / "assignment" / file).read_text("utf-8")
-    cells = json.loads((released / "assignment/week3.ipynb").read_text("utf-8"))["cells"]
+    cells = json.loads((released / "assignment" / f"{week}.ipynb").read_text("utf-8"))["cells"]
     assert [c["metadata"]["tags"] for c in cells if "# TODO 8: look" in "".join(c["source"])] == [["exercise", file]]
     front = (released / "README.md").read_text("utf-8")
     assert "eight TODOs" in front and ("four files" in front) == (part == "history")
-    assert "accuracies.index" not in handout + (released / "assignment/week3.ipynb").read_text("utf-8")
+    assert "accuracies.index" not in handout + (released / "assignment" / f"{week}.ipynb").read_text("utf-8")
     assert part in run("-m", "grader", "selftest", "--help", cwd=root).stdout
 
 
@@ -160,6 +194,7 @@ def test_the_skeleton_is_all_to_do(course, tmp_path):
     assert [check["todo"] for check in score["checks"] if check["id"] == "best-epoch"] == [8]
 
 
+WHOLE = "dataclass-and-match"  # a wheat with a train.py of its own
 ITSELF = ("-k", "best_epoch")  # its check and no other
 
 
@@ -179,3 +214,26 @@ def test_a_wrong_one_is_named(course, tmp_path):
     score = graded(root, work, tmp_path / "reports", *ITSELF)
     named = [(check["id"], check["finding"], check["place"]) for check in score["checks"]]
     assert named == [("best-epoch", "epochs-from-zero", f"TODO 8, best_epoch in {file}")]
+
+
+def test_the_corpus_goes_along(course, tmp_path):
+    """A wheat that replaces the whole of train.py, and a chaff of it: what they do not know comes from solution/."""
+    out = tmp_path / "out"
+    done = run("-m", "grader", "selftest", WHOLE, "accuracy-percent", "--seeds", 1, "--out", out, cwd=course[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["entry"]: row for row in map(json.loads, (out / "runs.jsonl").read_text("utf-8").splitlines())}
+    assert rows[WHOLE]["failed"] == {} and course[1] in rows[WHOLE]["parts"]
+    assert rows["accuracy-percent"]["first"] == "accuracy-in-percent"
+
+
+def test_a_method_that_the_corpus_cannot_know_is_named_once(course, tmp_path):
+    """A method of a class cannot be put beside it: one sentence says where to add it."""
+    root = tmp_path / "own"
+    shutil.copytree(course[0], root, ignore=shutil.ignore_patterns("__pycache__"))
+    change(
+        root / "grader/contract.py",
+        ("    ),\n    parts=(", '        Todo(9, "model.py", "DigitClassifier.best"),\n    ),\n    parts=('),
+    )
+    done = run("-m", "grader", "selftest", "accuracy-percent", "--out", tmp_path / "out", cwd=root)
+    told = "tests/base: model.py has no DigitClassifier.best, TODO 9 of the contract; add it."
+    assert done.returncode == 2 and told in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr

@@ -79,7 +79,7 @@ def test_imports_of_any_cell_serve_every_file(tmp_path):
     assert all(b"import math" in content and b"print" not in content for content in files.values())
 
 
-def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path, graded):
+def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path, graded, worth):
     """A helper, a value and `display` in cells of one's own; what is made by running the notebook stays out."""
     book = solved()
     at = next(i for i, c in enumerate(book["cells"]) if "train.py" in c["metadata"].get("tags", []))
@@ -96,7 +96,9 @@ def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path,
     assert "def scaled" in text and "rate = 1.0" in text, text
     assert "never_used" not in text and "history = fit" not in text and "print" not in text.split("def train_one")[0]
     result = graded(saved(tmp_path / "work", book), parts=("training",))
-    assert result.score == 30, [(c.id, c.status, c.message) for c in result.checks if c.status != "passed"]
+    assert result.score == worth("training"), [
+        (c.id, c.status, c.message) for c in result.checks if c.status != "passed"
+    ]
 
 
 def test_what_a_cell_raises_is_told_without_line_numbers_nobody_could_find(tmp_path, graded):
@@ -182,11 +184,11 @@ def test_a_broken_notebook_beside_untouched_files_is_a_note(tmp_path):
     assert submission.files["data.py"] == (folder / "data.py").read_bytes()
 
 
-def test_the_front_door_takes_a_notebook(tmp_path):
+def test_the_front_door_takes_a_notebook(tmp_path, worth):
     path = saved(tmp_path, solved())
     command = [sys.executable, "-m", "pytest", "grader/", f"--submission={path}", "-m", "model"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=300)
-    assert done.returncode == 0 and "Score 20/20" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and f"Score {worth('model')}/{worth('model')}" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.notebook

@@ -42,10 +42,10 @@ def files_of(folder: Path) -> dict[str, bytes]:
 # ---- what is in it
 
 
-def test_everything_a_student_needs_is_there(made):
-    expected = """README.md LICENSE pyproject.toml grader_entry_point.py .gitignore .gitattributes MANIFEST.sha256
+def test_everything_a_student_needs_is_there(made, week):
+    expected = f"""README.md LICENSE pyproject.toml grader_entry_point.py .gitignore .gitattributes MANIFEST.sha256
         .devcontainer/devcontainer.json .github/workflows/grading.yml .github/workflows/grade.yml
-        assignment/README.md assignment/data.py assignment/model.py assignment/train.py assignment/week3.ipynb
+        assignment/README.md assignment/data.py assignment/model.py assignment/train.py assignment/{week}.ipynb
         assignment/plots.py assignment/digits/README.md assignment/digits/MNIST/raw/t10k-images-idx3-ubyte
         grader/plugin.py grader/rubric.toml grader/engine/worker/beside_student/child.py grader/engine/publish.py"""
     assert set(expected.split()) <= set(files_of(made))
@@ -190,7 +190,14 @@ def test_a_release_for_somebody_else_is_not_replaced(made, tmp_path, capsys):
 
 
 def test_without_a_repository_of_the_course_a_release_says_what_does_not_work_yet(tmp_path, capsys):
-    assert make(tmp_path / "week3") == 0
+    for name in ("solution", "templates", "grader", "assignment", ".github"):
+        shutil.copytree(ROOT / name, tmp_path / "own" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "grader_entry_point.py", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / "own")
+    settings = tmp_path / "own" / "templates" / "course.toml"
+    unnamed = 'repository = "https://github.com/YOUR-COURSE/digits"'
+    settings.write_text(re.sub(r"(?m)^repository = .*$", unnamed, settings.read_text("utf-8")), encoding="utf-8")
+    assert make(tmp_path / "out", root=tmp_path / "own") == 0
     assert "names no repository on GitHub yet" in capsys.readouterr().out
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt  # comes with rich
 
 from grader.contract import WEEK
+from grader.corpus import entries as corpus
 from grader.engine import reports
-from grader.engine.reports import classroom50, github, gradescope, html, reporter
+from grader.engine.reports import classroom50, github, gradescope, html, markdown, reporter
 from grader.engine.reports.words import practice_notice
 from grader.engine.result import BadScore, Result
 from grader.engine.rubric import BadRubric, load_rubric
@@ -211,7 +213,7 @@ def test_the_page_shows_what_was_found(real_results):
     reached = f"Test accuracy: {int(100 * real_results['accuracy'].recorded['accuracy']['test'])}"
     for part in ("How it learnt", reached, "What it takes for what", "Wrong, and sure of it"):
         assert part in page
-    assert page.count('alt="A handwritten ') == 25 and page.count('alt="Image ') == 8
+    assert page.count('alt="An image of ') == 25 and page.count('alt="Image ') == 8
     assert (
         "deviation" in page and "they are turned because" in page.lower() and "What the first layer looks for" in page
     )
@@ -272,6 +274,40 @@ def test_the_step_summary_holds_no_markup_of_a_submission(result):
     for markup in ("<script", "<img", "](", "\n@", " @teacher", " #1 ", "http://evil", "]]>"):
         assert markup not in outside
     assert [line for line in outside.splitlines() if line.startswith("# ")] == [heading]
+
+
+def hrefs(text: str) -> list[str]:
+    """Where the links of Markdown lead, as a renderer has them."""
+    return [value for _, name, value in Page(MarkdownIt("commonmark").render(text)).attributes if name == "href"]
+
+
+def test_links_of_our_own_hints_can_be_clicked_and_no_others(result, real_results):
+    for text in (github.step_summary(result), classroom50.release_body(result)):
+        assert set(hrefs(text)) <= set(result.links)
+    found = real_results["model"]  # softmax at the end: its hint points to a page
+    page = next(link for link in found.links if link in found.next_step.hint)
+    assert page in hrefs(github.step_summary(found)) and page in hrefs(classroom50.release_body(found))
+    assert f'<a href="{page}" rel="noreferrer">{page}</a>' in html.report(found)
+    made = gradescope.results_json(found)
+    assert page in hrefs(made["output"]) and any(page in hrefs(test["output"]) for test in made["tests"])
+
+
+OURS = "https://docs.example/page.html"
+
+
+@pytest.mark.parametrize(("text", "clickable"), [
+    (f"look. {OURS}", 1), (f"{OURS}, and {OURS}.", 2), (f"({OURS})", 1), (f"{OURS}.", 1),
+    (f"{OURS}/more", 0), (f"{OURS}?q=1", 0), (f"{OURS}.evil.example", 0), (f"{OURS}@evil.example", 0),
+    (f"https://evil.example/{OURS}", 0), ("https://docs.example/", 0), ("javascript:alert(1)", 0),
+    ("[a](https://evil.example)", 0), ("<https://evil.example>", 0), ("www.evil.example", 0), (f"[{OURS}](//evil)", 1),
+    (f'<a href="{OURS}" onclick="x">', 1), (f"`{OURS}`", 1), (f"\n::error:: {OURS}", 1),
+])  # fmt: skip
+def test_only_a_whole_address_of_ours_becomes_a_link(text, clickable):
+    """Whatever stands around it, and whoever wrote it, it leads to our page or nowhere."""
+    made = markdown.linked(text, (OURS,))
+    assert hrefs(made) == [OURS] * clickable and not made.startswith("::") and "\n" not in made
+    assert html.linked(text, (OURS,)).count(f'<a href="{OURS}" rel="noreferrer">') == clickable
+    assert html.linked(text, (OURS,)).count("<") == 2 * clickable
 
 
 def test_every_annotation_is_one_command_of_ours(result):
@@ -363,9 +399,9 @@ def test_the_old_reporter_gets_integers_and_partial_points(result):
     assert made["status"] == ("pass" if result.score == result.max_score else "fail")
 
 
-def test_partial_points_survive_a_failed_check(real_results):
+def test_partial_points_survive_a_failed_check(real_results, worth):
     test = reporter.report(real_results["accuracy"])["tests"][-1]
-    assert (test["status"], test["score"]) == ("fail", 10)
+    assert (test["status"], test["score"]) == ("fail", worth("test-accuracy") // 3)
 
 
 def test_autograding_json_has_the_shape_of_its_runner():
@@ -393,7 +429,8 @@ def test_gradescope_follows_the_rubrics_visibility(real_results):
     seen = {test["extra_data"]["id"]: test["visibility"] for test in made["tests"]}
     assert (seen["transform"], seen["splits"], seen["builds"]) == ("visible", "hidden", "after_published")
     hidden = gradescope.results_json(real_results["data"], {"transform": "hidden"})
-    assert "scaled" in made["output"] and "scaled" not in hidden["output"] and str(hidden["score"]) in hidden["output"]
+    told = markdown.escape(real_results["data"].next_step.message[:40])
+    assert told in made["output"] and told not in hidden["output"] and str(hidden["score"]) in hidden["output"]
 
 
 @pytest.mark.parametrize("table", ["nothing = 'visible'", "data = 'sometimes'"])
@@ -460,12 +497,11 @@ def test_damaged_evidence_is_no_evidence(real_results, tmp_path):
     assert reports.read(tmp_path, WEEK.sections).evidence == {}
 
 
-def test_junit_carries_names_messages_and_points(tmp_path):
+def test_junit_carries_names_messages_and_points(tmp_path, worth):
     """JUnit is pytest's own: --junitxml, with the points as properties."""
     folder = tmp_path / "work"
     folder.mkdir()
-    for name in ("data.py", "model.py", "train.py"):
-        text = (ROOT / "solution" / name).read_text("utf-8")
+    for name, text in corpus.reference().items():
         (folder / name).write_text(text.replace("self.output(x)", "self.output(x).softmax(1)"), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "grader/", f"--submission={folder}", "-m", "model", "--seed=1"]
     done = subprocess.run([*command, f"--junitxml={tmp_path / 'x.xml'}"], cwd=ROOT, capture_output=True, timeout=120)
@@ -478,5 +514,5 @@ def test_junit_carries_names_messages_and_points(tmp_path):
     failed = {
         case.get("name"): case.find("failure").get("message") for case in cases if case.find("failure") is not None
     }
-    assert len(cases) == 7 and points == {"points": 18, "max_points": 20}
+    assert points == {"points": worth("model") - worth("raw-scores"), "max_points": worth("model")}
     assert list(failed) == ["test_raw_scores"] and "probabilities" in failed["test_raw_scores"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def arguments(*given: str) -> argparse.Namespace:
 
 
 def command(corpus: Path, out: Path, *more: str) -> list[str]:
-    fixed = ["--corpus", str(corpus), "--out", str(out), "--parts", "model", "--seeds", "1", "--jobs", "1"]
+    fixed = ["--corpus", str(corpus), "--out", str(out), "--parts", "model", "--jobs", "1"]
+    fixed += [] if {"chaffs", "--cross"} & {*more} else ["--seeds", "1"]
     return [sys.executable, "-m", "grader", "selftest", *more, *fixed]
 
 
@@ -88,10 +90,31 @@ def test_it_says_what_is_missed_and_misnamed_and_is_content_without_them(corpus,
     assert "3 of 3 runs are finished already" in again.stdout  # nothing ran twice
 
 
+@pytest.mark.parametrize(("options", "told"), [
+    ("--sample 5", "--sample draws from the combinations of --cross; give both, or neither."),
+    ("--cross --only wheats", "--cross puts chaffs on wheats, whatever --only says; leave one of them out."),
+    ("--cross --seeds 2", "--seeds repeats the runs of wheats, and none are chosen; leave it out."),
+    ("--only chaffs --seeds 2", "--seeds repeats the runs of wheats, and none are chosen; leave it out."),
+    ("--only attacks --full", "attacks name their own; leave them out."),
+    ("--only chaffs --accuracy", "--accuracy trains wheats, and chaffs with --full, and neither is chosen"),
+    ("--accuracy --parts model", "--accuracy adds the part accuracy to all others, and --parts names the parts"),
+    ("log-softmax --only chaffs", "Nothing is left to run: no entry is of the kind and the parts that you chose."),
+])  # fmt: skip
+def test_an_option_that_would_change_nothing_is_refused(options, told, corpus, tmp_path, capsys):
+    given = arguments(*options.split(), "--corpus", str(corpus), "--out", str(tmp_path / "out"))
+    assert selftest.run(given) == 2
+    said = capsys.readouterr()
+    assert told in said.err and len(said.err.splitlines()) == 1 and said.out == ""
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_check_without_points_shows_what_was_lost(corpus, tmp_path):
     rubric = tmp_path / "rubric.toml"
     text = RUBRIC.read_text(encoding="utf-8")
-    rubric.write_text(text.replace("raw-scores = 2", "raw-scores = 0").replace("builds = 3", "builds = 5"), "utf-8")
+    points = load_rubric(WEEK).points
+    for name, now in (("raw-scores", 0), ("builds", points["builds"] + points["raw-scores"])):
+        text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {now}", text)
+    rubric.write_text(text, encoding="utf-8")
     (corpus / "chaffs" / "harmless.toml").unlink()
     (corpus / "chaffs" / "mistaken.toml").unlink()
     out = tmp_path / "out"

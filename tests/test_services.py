@@ -31,7 +31,7 @@ from grader.engine.worker.tiers import ESSENTIAL
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = {  # what Classroom 50's runner sets
     "CLASSROOM": "ml-2026",
-    "ASSIGNMENT": "week3",
+    "ASSIGNMENT": "digits",
     "ASSIGNMENT_TYPE": "individual",
     "SUBMISSION_TAG": "submit/2026-06-01T14-32-05Z-a1b2c3d",
     "USERNAME": "alice",
@@ -54,17 +54,17 @@ def classroom50(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(classroom50, tmp_path_factory) -> Path:
+def bundle(classroom50, tmp_path_factory, week) -> Path:
     """Packed and unpacked again, as publish-pages and runner.py do it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        tar.add(classroom50 / "autograders" / "week3", arcname="week3")
+        tar.add(classroom50 / "autograders" / week, arcname=week)
     assert len(packed.getvalue()) < 10 * 1024 * 1024
     folder = tmp_path_factory.mktemp("runtime")
     packed.seek(0)
     with tarfile.open(fileobj=packed) as tar:
         tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
-    return folder / "week3"
+    return folder / week
 
 
 def checkout(folder: Path, template: Path, *solved: str) -> Path:
@@ -94,38 +94,38 @@ def allowed_only(folder: Path, patterns: list[str]) -> None:
     (folder / "patterns").unlink()
 
 
-def test_what_a_teacher_gets_for_classroom50(classroom50):
+def test_what_a_teacher_gets_for_classroom50(classroom50, week):
     settings = json.loads((classroom50 / "assignment.json").read_text(encoding="utf-8"))
     assert settings["runtime"] == json.loads((classroom50 / "runtime.json").read_text(encoding="utf-8"))
     assert settings["release_assets"] == ["report.html"]
     assert not (classroom50 / "template" / ".github").exists(), "autograde.yaml is Classroom 50's own"
     page = (classroom50 / "README.md").read_text(encoding="utf-8")
     assert all(f"--allowed-files '{pattern}'" in page for pattern in settings["allowed_files"])
-    rubric = (classroom50 / "autograders" / "week3" / "grader" / "rubric.toml").read_text(encoding="utf-8")
+    rubric = (classroom50 / "autograders" / week / "grader" / "rubric.toml").read_text(encoding="utf-8")
     assert "run_seconds = 480" in rubric
-    assert not (classroom50 / "autograders" / "week3" / "assignment" / "data.py").exists()
+    assert not (classroom50 / "autograders" / week / "assignment" / "data.py").exists()
 
 
-def test_the_bundle_grades_a_checkout(classroom50, bundle, tmp_path):
+def test_the_bundle_grades_a_checkout(classroom50, bundle, tmp_path, worth, week):
     work = checkout(tmp_path / "work", classroom50 / "template", "data.py", "model.py")
     secret = "import os\nprint('::error::injected', os.environ.get('GITHUB_TOKEN'))\n"
     model = work / "assignment" / "model.py"
     model.write_text(model.read_text(encoding="utf-8") + secret, encoding="utf-8")
     allowed_only(work, json.loads((classroom50 / "assignment.json").read_text(encoding="utf-8"))["allowed_files"])
     left = {p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file() and ".git" not in p.parts}
-    assert left == {f"assignment/{name}" for name in ("data.py", "model.py", "train.py", "week3.ipynb")}
+    assert left == {f"assignment/{name}" for name in ("data.py", "model.py", "train.py", f"{week}.ipynb")}
     done = autograde(bundle, work, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads((work / "result.json").read_text(encoding="utf-8"))
-    assert (result["schema"], result["score"], result["max-score"]) == ("classroom50/result/v1", 40, 100)
+    result, begun = json.loads((work / "result.json").read_text(encoding="utf-8")), worth("data", "model")
+    assert (result["schema"], result["score"], result["max-score"]) == ("classroom50/result/v1", begun, 100)
     assert result["score"] == sum(test["score"] for test in result["tests"])
     assert all(type(t[key]) is int for t in result["tests"] for key in ("score", "max-score"))
     assert [result[key] for key in ("classroom", "assignment", "submission", "commit", "release", "review")] == [
         GIVEN[key] for key in ("CLASSROOM", "ASSIGNMENT", "SUBMISSION_TAG", "COMMIT_URL", "RELEASE_URL", "REVIEW_URL")
     ]
-    assert "# Score 40/100" in (work / "release-body.md").read_text(encoding="utf-8")
+    assert f"# Score {begun}/100" in (work / "release-body.md").read_text(encoding="utf-8")
     output = (tmp_path / "output").read_text(encoding="utf-8")
-    assert output.startswith("status=failure\nsummary=40/100")
+    assert output.startswith(f"status=failure\nsummary={begun}/100")
     fence = re.search(r"::stop-commands::(\w+)\n(.*)\n::\1::", done.stdout, re.DOTALL)
     assert fence is not None and "::error::" not in done.stdout.replace(fence[2], "")
     assert "secret-token" not in done.stdout + (work / "result.json").read_text(encoding="utf-8")
@@ -236,8 +236,8 @@ def test_only_a_hosted_runner_is_changed_for_confinement(autograder, tmp_path, m
 
 
 @pytest.fixture(scope="module")
-def autograder_zip(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("gradescope") / "out", "gradescope") / "week3-autograder.zip"
+def autograder_zip(tmp_path_factory, week) -> Path:
+    return make(tmp_path_factory.mktemp("gradescope") / "out", "gradescope") / f"{week}-autograder.zip"
 
 
 def unpacked(autograder_zip: Path, root: Path) -> Path:
@@ -263,10 +263,11 @@ def test_the_zip_for_gradescope(autograder_zip):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Gradescope runs Linux")
-def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path):
+def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path, worth):
     root = unpacked(autograder_zip, tmp_path / "auto grader")
     rubric = root / "source" / "grader" / "rubric.toml"
-    rubric.write_text(rubric.read_text(encoding="utf-8") + '\n[visibility]\nmodel = "hidden"\n', encoding="utf-8")
+    text = rubric.read_text(encoding="utf-8").split("[visibility]")[0]
+    rubric.write_text(text + '\n[visibility]\nmodel = "hidden"\n', encoding="utf-8")
     for name in ("data.py", "model.py"):
         shutil.copy(ROOT / "solution" / name, root / "submission")
     shutil.copy(ROOT / "assignment" / "train.py", root / "submission")
@@ -276,7 +277,7 @@ def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
-    assert results["score"] == 40 == sum(test["score"] for test in results["tests"])
+    assert results["score"] == worth("data", "model") == sum(test["score"] for test in results["tests"])
     assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "model"} == {"hidden"}
     assert {t["visibility"] for t in results["tests"] if t["tags"][0] == "data"} == {"visible"}
 
@@ -342,9 +343,15 @@ def write_score(folder: Path, status: str = "failed") -> Path:
 
 def run_publish(tmp_path: Path, service: str, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "grader", "publish", str(tmp_path / "reports"), "--for", service]
-    command += ["--into", str(tmp_path), *more]
+    command += [*([] if service == "github" else ["--into", str(tmp_path)]), *more]
     outside = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")}
     return subprocess.run(command, cwd=ROOT, env=outside | environment, capture_output=True, text=True, timeout=100)
+
+
+def test_an_option_that_has_no_effect_on_a_service_is_refused(tmp_path):
+    write_score(tmp_path / "reports")
+    done = run_publish(tmp_path, "github", "--into", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith("--into has no effect for github")
 
 
 def test_publishing_to_github(tmp_path):

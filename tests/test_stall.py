@@ -84,7 +84,7 @@ def test_an_import_that_waits_for_ever_is_stopped_and_named(name, tier, graded):
     result = graded(files(head=WAITS[name]), stalls_after(1), server=tier, parts=["model"])
     found = first(result, "builds")
     assert (found.status, found.finding) == ("timeout", "waits-for-ever"), found
-    assert found.message.startswith("Importing model.py waits for something that never comes")
+    assert "Importing model.py" in found.message
     assert "?" not in found.message and result.seconds < 60  # today's limits would have waited for 240 s
     assert {c.status for c in result.checks[1:]} == {"blocked"}
     assert "waits without end" not in found.message and "waits until" in first(result, "registered").message

@@ -41,10 +41,10 @@ def test_a_misconception_is_the_same_in_both(name, graded, spawned):
     assert comparable(graded(files, parts=parts)) == comparable(graded(files, parts=parts, server=spawned))
 
 
-def test_what_one_probe_leaves_behind_does_not_reach_the_next(graded, spawned):
+def test_what_one_probe_leaves_behind_does_not_reach_the_next(graded, spawned, worth):
     """model.py changes torch for good while it is imported; the next submission must not notice."""
     files = corpus.reference()
     poisoned = dict(files)
     poisoned["model.py"] += "\n\ntorch.Tensor.backward = lambda *a, **k: None\ntorch.set_default_dtype(torch.float64)\n"
     graded(poisoned, parts=["model"], server=spawned)
-    assert graded(files, parts=["model", "training"], server=spawned).score == 50
+    assert graded(files, parts=["model", "training"], server=spawned).score == worth("model", "training")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -187,7 +188,7 @@ def test_an_answer_that_stops_a_check_is_not_our_fault(error, server, opened):
     run = opened(server, model=odd)
     found = run.check(check)
     assert (found.status, found.finding, found.score) == ("crashed", "answer-malformed", 0), found
-    assert "While DigitClassifier ran" in found.message and "?" not in found.message
+    assert "DigitClassifier" in found.message and "?" not in found.message
     assert "model.py" in found.hint and error in told(run)
     assert opened(server).check(check).status == "passed"
 
@@ -196,7 +197,7 @@ def test_without_a_good_solution_an_odd_answer_counts_as_one_and_names_the_funct
     run = opened(server, WITHOUT)
     found = run.check(replace(WEEK.check["builds"], function=faulty("KeyError")))
     assert (found.status, found.finding) == ("crashed", "answer-malformed")
-    assert "While DigitClassifier ran" in found.message and "?" not in found.message and "KeyError" in told(run)
+    assert "DigitClassifier" in found.message and "?" not in found.message and "KeyError" in told(run)
     other = run.check(replace(WEEK.check["registered"], function=faulty("AssertionError")))
     assert other.status == "grader_error"
 
@@ -256,3 +257,28 @@ def test_the_terminal_says_where_the_stacks_are(tmp_path):
     assert f"{out / 'trouble.txt'} has the details for your teacher" in shown(f"--report={out}")
     assert "ProtocolBroken" in (out / "trouble.txt").read_text(encoding="utf-8")
     assert "--report=DIR keeps the details" in shown()
+
+
+@pytest.mark.parametrize(("file", "old", "line"), [
+    ("probes/model.py", "    pool = torch.from_numpy(images)\n", "    nothing = {}['x']  # probe\n"),
+    ("checks/test_2_model.py", "    judge_registered(student)\n", "    nothing = {}['x']  # check\n"),
+], ids=["probe", "check"])  # fmt: skip
+def test_the_author_of_a_probe_or_check_sees_file_line_and_traceback(file, old, line, tmp_path):
+    """Where the solution is, whoever runs the grader looks after it; `try` and pytest show the same place."""
+    for name in ("grader", "solution", "assignment"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "plots"))
+    for name in ("pyproject.toml", "grader_entry_point.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    broken = tmp_path / "grader" / file
+    before, after = broken.read_text(encoding="utf-8").split(old, 1)
+    broken.write_text(before + line + old + after, encoding="utf-8")
+    place = f'{broken}", line {before.count(chr(10)) + 1}, in '
+    asked = "registered" if "checks" in file else "score-shape"
+    commands = (
+        ["-m", "grader", "try", asked, "solution"],
+        ["-m", "pytest", "grader/", "--submission=solution", "-k", asked.replace("-", "_")],
+    )
+    for command in commands:
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert f'\n  File "{place}' in done.stdout and "\nKeyError: 'x'" in done.stdout, done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,8 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+from grader import digits
+from grader.contract import WEEK
 from grader.corpus import entries as corpus
-from grader.digits import FILES, load, write_idx
+from grader.digits import FILES, write_idx
 from grader.engine.reports import markdown
 from grader.pool import load_pool
 from grader.sections.recorded import REMARKS
@@ -48,11 +51,11 @@ def copy_of(name: str, folder: Path) -> Path:
     return folder
 
 
-def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path):
+def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
     """The pool: all bundled digits, split anew. A stored digit of the test file may be one to train on."""
-    digits, rng = load(), np.random.default_rng(5)
-    images = np.concatenate([digits.train_images, digits.test_images])
-    labels = np.concatenate([digits.train_labels, digits.test_labels])
+    known, rng = digits.load(), np.random.default_rng(5)
+    images = np.concatenate([known.train_images, known.test_images])
+    labels = np.concatenate([known.train_labels, known.test_labels])
     order, pool = rng.permutation(len(labels)), tmp_path / "pool"
     first, rest = order[:6000], order[6000:]
     write_idx(pool, images[first], labels[first], images[rest], labels[rest])
@@ -61,9 +64,9 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     score = score_of(tmp_path)
     fingerprint = load_pool(pool).fingerprint
-    assert (score["score"], score["grader"]["pool"]) == (30, fingerprint)
+    assert (score["score"], score["grader"]["pool"]) == (worth("accuracy"), fingerprint)
     assert f"--pool with the same data, {fingerprint}" in " ".join(done.stdout.split())
-    assert np.sum(score["confusion"], axis=1).tolist() != np.bincount(digits.test_labels).tolist()
+    assert np.sum(score["confusion"], axis=1).tolist() != np.bincount(known.test_labels).tolist()
     (pool / "MNIST" / "raw" / FILES["test_labels"]).unlink()
     refused = run(*asked, f"--pool={pool}", f"--report={tmp_path / 'refused'}")
     assert refused.returncode == 4 and "not the file that belongs to it" in refused.stderr
@@ -77,24 +80,24 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path):
         ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
     ],
 )
-def test_the_teacher_is_told_how_an_accuracy_came_about(graded, old, new, remark):
+def test_the_teacher_is_told_how_an_accuracy_came_about(graded, worth, old, new, remark):
     files = corpus.reference()
     assert files["train.py"].count(old) == 1
     files["train.py"] = files["train.py"].replace(old, new)
     result = graded(files, parts=["accuracy"])
-    assert result.recorded["accuracy"]["remarks"] == [remark] and result.score == 30
+    assert result.recorded["accuracy"]["remarks"] == [remark] and result.score == worth("accuracy")
     assert REMARKS[remark] in markdown.summary(result)
 
 
-def test_the_reference_gets_everything(tmp_path):
+def test_the_reference_gets_everything(tmp_path, worth):
     done = run("grader/", "--submission=solution", f"--report={tmp_path}", "--seed=7")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Score 100/100" in done.stdout and "test accuracy 9" in done.stdout
+    assert "Score 100/100" in done.stdout and re.search(r"test accuracy \d\d", done.stdout)
     score = score_of(tmp_path)
     assert (score["score"], score["max_score"], score["seed"]) == (100, 100, 7)
-    assert [part["score"] for part in score["parts"]] == [20, 20, 30, 30]
+    assert [part["score"] for part in score["parts"]] == [worth(part.name) for part in WEEK.parts]
+    assert score["training"]["val_loss"] and sum(map(sum, score["confusion"])) == len(digits.load().test_labels)
     assert score["grader"]["pool"] == "bundled" and score["accuracy"]["remarks"] == []
-    assert len(score["training"]["val_loss"]) == 5 and sum(map(sum, score["confusion"])) == 2004
     assert "100/100" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     again = run("grader/", "--submission=solution", f"--report={tmp_path / 'again'}", "--seed=7", "--worker=spawn")
     assert again.returncode == 0
@@ -114,14 +117,18 @@ def test_a_fresh_skeleton_is_an_invitation(tmp_path):
     assert {check["status"] for check in score_of(tmp_path)["checks"]} == {"todo"}
 
 
-def test_a_part_alone_counts_only_its_points(tmp_path):
+def test_a_part_alone_counts_only_its_points(tmp_path, worth):
     done = run("grader/", "--submission=solution", "-m", "model", f"--report={tmp_path}")
-    assert done.returncode == 0 and "Score 20/20" in done.stdout and "only model" in done.stdout
-    assert score_of(tmp_path)["max_score"] == 20
+    assert (
+        done.returncode == 0
+        and f"Score {worth('model')}/{worth('model')}" in done.stdout
+        and "only model" in done.stdout
+    )
+    assert score_of(tmp_path)["max_score"] == worth("model")
 
 
 def test_all_hints_shows_more_than_the_next_step(tmp_path):
-    folder = copy_of("solution", tmp_path / "work")
+    folder = copy_of("tests/base", tmp_path / "work")
     text = (folder / "model.py").read_text(encoding="utf-8")
     (folder / "model.py").write_text(text.replace("self.output(x)  #", "self.output(x).softmax(1).sum(1)  #"), "utf-8")
     text = (folder / "data.py").read_text(encoding="utf-8")
@@ -134,7 +141,7 @@ def test_all_hints_shows_more_than_the_next_step(tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["equals", "space"])
-def test_configuration_inside_a_submission_has_no_effect(tmp_path, shape):
+def test_configuration_inside_a_submission_has_no_effect(tmp_path, shape, worth):
     folder = copy_of("solution", tmp_path / "work")
     forged = "import pathlib, os\npathlib.Path(__file__).with_name('ran').write_text('x')\nos._exit(0)\n"
     for name in ("conftest.py", "sitecustomize.py", "pytest.py", "torch.py", "numpy.py"):
@@ -143,17 +150,17 @@ def test_configuration_inside_a_submission_has_no_effect(tmp_path, shape):
     (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '-k nothing'\n", encoding="utf-8")
     flag = [f"--submission={folder}"] if shape == "equals" else ["--submission", str(folder)]
     done = run("grader/", *flag, "-m", "model")
-    assert done.returncode == 0 and "Score 20/20" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and f"Score {worth('model')}/{worth('model')}" in done.stdout, done.stdout + done.stderr
     assert "Not used: conftest.py" in done.stdout
     assert not (folder / "ran").exists()
 
 
-def test_a_submission_named_first_with_equals_has_no_effect_either(tmp_path):
+def test_a_submission_named_first_with_equals_has_no_effect_either(tmp_path, worth):
     folder = copy_of("solution", tmp_path / "work")
     (folder / "conftest.py").write_text("raise SystemExit('adopted')\n", encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", encoding="utf-8")
     done = run(f"--submission={folder}", "grader/", "-m", "model")
-    assert done.returncode == 0 and "Score 20/20" in done.stdout
+    assert done.returncode == 0 and f"Score {worth('model')}/{worth('model')}" in done.stdout
     refused = run("--submission", str(folder), "grader/", "-m", "model")
     assert refused.returncode == 4 and "adopted" not in refused.stdout + refused.stderr
 
@@ -166,13 +173,15 @@ def test_wrong_use_is_one_sentence_and_no_score(tmp_path):
         assert not (tmp_path / "out" / "score.json").exists()
 
 
-def test_from_another_folder_and_read_only(tmp_path):
+def test_from_another_folder_and_read_only(tmp_path, worth):
     folder = copy_of("solution", tmp_path / "My Work ü")
     for path in [*folder.iterdir(), folder]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
         done = run(str(ROOT / "grader"), f"--submission={folder.name}", "-m", "model", cwd=tmp_path)
-        assert done.returncode == 0 and "Score 20/20" in done.stdout, done.stdout + done.stderr
+        assert done.returncode == 0 and f"Score {worth('model')}/{worth('model')}" in done.stdout, (
+            done.stdout + done.stderr
+        )
     finally:
         folder.chmod(0o755)
 

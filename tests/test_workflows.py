@@ -194,7 +194,7 @@ def test_this_repositorys_own_tests_cost_a_private_one_nothing_unasked():
 # ---- what a teacher may demand
 
 
-def test_a_teacher_may_demand_confinement(released, tmp_path, capsys):
+def test_a_teacher_may_demand_confinement(released, tmp_path, capsys, week):
     source = tmp_path / "source"
     shutil.copytree(released().with_name(f"source-{released().name}"), source)
     settings = source / "templates" / "course.toml"
@@ -203,14 +203,14 @@ def test_a_teacher_may_demand_confinement(released, tmp_path, capsys):
     starts = {
         "github": ".github/workflows/grade.yml",
         "github-classroom": ".github/workflows/grade.yml",
-        "classroom50": "autograders/week3/autograder.py",
+        "classroom50": f"autograders/{week}/autograder.py",
     }
     for target, path in starts.items():
         arguments = argparse.Namespace(out=tmp_path / target, target=target, dry_run=False, overwrite=False)
         assert release.run(arguments, root=source) == 0
         made = (tmp_path / target / path).read_text("utf-8")
         assert made.count("--isolation=confined") == 1 and "--isolation=best" not in made
-    archive = contents.gradescope(source)["week3-autograder.zip"]
+    archive = contents.gradescope(source)[f"{week}-autograder.zip"]
     with zipfile.ZipFile(io.BytesIO(archive)) as inside:
         assert b"--isolation=confined" in inside.read("run_autograder")
     settings.write_text(text.replace('isolation = "best"', 'isolation = "strict"'), encoding="utf-8")
@@ -442,7 +442,7 @@ def test_the_repository_that_students_copy_is_not_graded(runner, student):
 
 
 @pytest.mark.act
-def test_github_classrooms_job_prints_the_two_notices_without_its_reporter(runner, released, tmp_path):
+def test_github_classrooms_job_prints_the_two_notices_without_its_reporter(runner, released, tmp_path, worth):
     student = tmp_path / "student"
     shutil.copytree(released("github-classroom"), student)
     solve(student, "data.py")
@@ -451,5 +451,5 @@ def test_github_classrooms_job_prints_the_two_notices_without_its_reporter(runne
     done = runner.push(student)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     own = [line for line in done.stdout.splitlines() if "/run-autograding-tests" in line]
-    assert any("::notice title=Autograding complete::Points 20/100" in line for line in own)
+    assert any(f"::notice title=Autograding complete::Points {worth('model')}/100" in line for line in own)
     assert any('Autograding report::{"totalPoints":20,"maxPoints":100}' in line for line in own)

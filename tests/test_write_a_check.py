@@ -28,8 +28,10 @@ def put(path: Path, text: str) -> None:
     """At the end of the file; in rubric.toml a line in the place of the one with its name, or behind the one before."""
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if path.name == "rubric.toml":
-        changed, new = text.splitlines()
-        after, count = re.subn(rf"^{changed.split()[0]} = .*$", f"{changed}\n{new}", before, flags=re.MULTILINE)
+        changed, new = text.splitlines()  # how many points are left there depends on the rubric as it is
+        name, taken = changed.split()[0], int(new.split()[-1])
+        old = int(re.search(rf"(?m)^{name} = (\d+)$", before)[1])
+        after, count = re.subn(rf"^{name} = .*$", f"{name} = {old - taken}\n{new}", before, flags=re.MULTILINE)
         assert count == 1
     else:
         after = f"{before}\n\n{text}" if before else text
@@ -39,7 +41,7 @@ def put(path: Path, text: str) -> None:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("example") / "repository"
-    for name in ("grader", "solution", "assignment", "templates", "tests/chaffs", "tests/wheats"):
+    for name in ("grader", "solution", "assignment", "templates", "tests/base", "tests/chaffs", "tests/wheats"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     for name, text in steps().items():

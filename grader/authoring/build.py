@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from grader.authoring.course import load_known_hints
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
-from grader.authoring.markers import MarkerError, leaks, student_version
+from grader.authoring.markers import MarkerError, every_todo_is_there, given_as_it_is, leaks, student_version
 from grader.contract import WEEK
-from grader.engine.contract import Contract
+from grader.engine.contract import Bundle, Contract
 from grader.engine.reports import schema
 from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.submission.safe_files import write_bytes
@@ -25,24 +26,56 @@ ROOT = Path(__file__).resolve().parents[2]
 def build(root: Path = ROOT) -> dict[str, bytes]:
     """Every generated file of assignment/, {relative path: content}. Nothing is written.
 
-    Raises BadRubric before anything else: what cannot grade is not published.
+    Raises BadRubric before anything else, for whatever `checked` refuses, and MarkerError for a solution.
+    """
+    return made(root, checked(root))
+
+
+def checked(root: Path) -> dict[str, Any]:
+    """What templates may use, once all that a teacher edits is read and fit: what cannot grade is not published.
+
+    Raises BadRubric. `build` and every `release` begin with it.
     """
     load_rubric(WEEK, root / "grader" / "rubric.toml")
     load_known_hints(root)
-    values = context(root)
+    return context(root)
+
+
+def made(root: Path, values: dict[str, Any]) -> dict[str, bytes]:
+    """The files of `build`, from what `checked` read."""
     solutions = read_solution(root)
+    if missing := [name for name in WEEK.files if name not in solutions]:
+        raise MarkerError(missing[0], 1, "the file is missing; grader/contract.py names it")
     stubs = {name: student_version(name, solutions[name], values["todos"]) for name in WEEK.files}
-    given = {name: text for name, text in solutions.items() if name not in WEEK.files}
+    for name in WEEK.files:
+        every_todo_is_there(name, solutions[name])
+    given = {name: given_as_it_is(name, text) for name, text in solutions.items() if name not in WEEK.files}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
     outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
     outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
+    bundle: Bundle = values["bundle"]
+    outputs |= {name: text.encode("utf-8") for name, text in bundle.given.items()}
+    outputs |= {name: render(root, template, values).encode("utf-8") for name, template in bundle.pages.items()}
     return outputs
 
 
+def recorded(values: dict[str, Any], contract: Contract = WEEK) -> dict[str, bytes]:
+    """The generated files of grader/: the form of score.json, and what the bundled data is."""
+    bundle: Bundle = values["bundle"]
+    found = {f"grader/{name}": text.encode("utf-8") for name, text in bundle.recorded.items()}
+    return {"grader/score.schema.json": schema.dumps(contract)} | found
+
+
 def read_solution(root: Path) -> dict[str, str]:
-    """The files of solution/, {name: text}, with LF line ends whatever the checkout has."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted((root / "solution").glob("*.py"))}
+    """The files of solution/, {name: text}, with LF line ends whatever the checkout has. Raises MarkerError."""
+    found = {}
+    for path in sorted((root / "solution").glob("*.py")):
+        try:
+            found[path.name] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise MarkerError(path.name, 1, "the file is not UTF-8; save it as UTF-8") from error
+    return found
 
 
 def write(outputs: dict[str, bytes], folder: Path) -> list[str]:
@@ -73,25 +106,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = ROOT) -> int:
     """Exit status: 0 up to date or written, 1 out of date (--check), 2 solution/ or templates/ must be fixed."""
     try:
-        outputs = build(root)
+        values = checked(root)
+        outputs = made(root, values)
+        if found := leaks(read_solution(root), outputs):
+            raise BadRubric(f"a line of the solution is in a file for students: {'; '.join(found)}.")
     except MarkerError as error:
         print(f"Nothing was built: solution/{error}", file=sys.stderr)
         return 2
-    except BadRubric as error:
+    except ValueError as error:  # BadRubric, and what the contract says of itself
         print(f"Nothing was built: {error}", file=sys.stderr)
         return 2
-    except (KeyError, ValueError, OSError) as error:  # ValueError: a TOML file that is not valid
+    except (KeyError, OSError) as error:
         print(f"Nothing was built: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    for leak in leaks(read_solution(root), outputs):
-        print(f"A line of the solution is in a file for students: {leak}", file=sys.stderr)
-    folder, schemas = root / contract.work, {"grader/score.schema.json": schema.dumps(contract)}
+    folder, records = root / contract.work, recorded(values, contract)
     for path in sorted(set(folder.glob("week*.ipynb")) - {folder / name for name in outputs}):
         print(f"Note: {path.relative_to(root)} is of another week; no release takes it, and you can delete it.")
     if arguments.check:
-        old = [*stale(outputs, folder), *stale(schemas, root)]
+        old = [*stale(outputs, folder), *stale(records, root)]
         print(f"{contract.work}/ is out of date: {', '.join(old)}" if old else f"{contract.work}/ is up to date")
         return 1 if old else 0
-    changed = [*write(outputs, folder), *write(schemas, root)]
+    changed = [*write(outputs, folder), *write(records, root)]
+    for name in sorted(set(changed) & {f"grader/{name}" for name in values["bundle"].recorded}):
+        print(f"Note: the bundled data, or what it is called, is other than before; {name} records it.")
     print(f"wrote {', '.join(changed)}" if changed else f"{contract.work}/ was up to date")
     return 0

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from grader.authoring import archives
-from grader.authoring.build import build, read_solution
+from grader.authoring.build import checked, made, read_solution, recorded, stale
 from grader.authoring.constraints import NAME as CONSTRAINTS
 from grader.authoring.constraints import PLACE
 from grader.authoring.course import slug_of
-from grader.authoring.handout import context, render
+from grader.authoring.handout import render
 from grader.authoring.markers import leaks
 from grader.contract import WEEK
 from grader.engine.rubric import load_toml
@@ -33,10 +33,17 @@ def course(root: Path) -> dict[str, Any]:
     """What the templates of a release may use: the handout's context, the project's settings, the repository.
 
     slug: "owner/name" of the course's repository on GitHub, or "" while course.toml names none.
+    made: the generated files of the assignment, whether this release holds them or not: all are checked alike.
+    Raises BadRubric, MarkerError and NotReleasable.
     """
-    values = context(root)
+    values = checked(root)
+    if old := stale(recorded(values), root):
+        raise NotReleasable(f"{old[0]} is out of date; `python -m grader build` brings it up to date.")
+    files = made(root, values)
+    if found := leaks(read_solution(root), files):
+        raise NotReleasable(f"a line of the solution is in a file for students: {'; '.join(found)}.")
     project = load_toml(root / "pyproject.toml")["project"]
-    return values | {"project": project, "slug": slug_of(values), "workflow": True, "work": WEEK.work}
+    return values | {"project": project, "slug": slug_of(values), "workflow": True, "work": WEEK.work, "made": files}
 
 
 def github(root: Path) -> Files:
@@ -112,10 +119,8 @@ def work(values: Mapping[str, Any]) -> list[str]:
 
 def student_files(root: Path, values: Mapping[str, Any]) -> Files:
     """The assignment, its bundled data and grader/ as a student gets them."""
-    made = build(root)
-    if found := leaks(read_solution(root), made):
-        raise NotReleasable(f"a line of the solution is in a file for students: {'; '.join(found)}.")
-    return {f"{WEEK.work}/{name}": content for name, content in made.items()} | grader_files(root) | constraints(root)
+    generated = {f"{WEEK.work}/{name}": content for name, content in values["made"].items()}
+    return grader_files(root) | generated | constraints(root)
 
 
 def grader_files(root: Path) -> Files:

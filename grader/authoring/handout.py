@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
 
 from grader.authoring.course import load_course
 from grader.contract import WEEK
@@ -20,9 +20,10 @@ def context(root: Path) -> dict[str, Any]:
     """Everything a template may use: course.toml, the rubric, the contract, and the checks part by part.
 
     named: each part by its name; files: those that are handed in; todo_count: how many functions a student writes
-    work: the folder that a student gets; bundled: folders in it that hold data
+    work: the folder that a student gets; bundled: folders in it that hold data; data: what they hold
     """
     course = load_course(root)
+    bundle = WEEK.bundle(root / WEEK.work, course.get("data"))
     rubric = load_toml(root / "grader" / "rubric.toml")
     parts = [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names]
     if unjudged := set(WEEK.todo).difference(*(one["todos"] for one in parts)):
@@ -36,6 +37,8 @@ def context(root: Path) -> dict[str, Any]:
         "todo_count": len(WEEK.todos),
         "work": WEEK.work,
         "bundled": list(WEEK.bundled),
+        "data": bundle.values,
+        "bundle": bundle,
         "total": sum(rubric["points"].values()),
     }
 
@@ -81,6 +84,12 @@ def render(root: Path, template: str, values: dict[str, Any]) -> str:
     environment.filters["percent"] = lambda share: f"{100 * share:.10g} %"
     try:
         text = environment.get_template(template).render(values)
+    except TemplateNotFound as error:
+        raise BadRubric(f"templates/{error.name} is missing; put it back.") from error
+    except UnicodeDecodeError as error:
+        raise BadRubric(f"templates/{template}, or what it includes, is not UTF-8; save it as UTF-8.") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise BadRubric(f"templates/{template} cannot be filled in: {type(error).__name__}: {error}.") from error
     except TemplateError as error:
         line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
         known = "What templates may use stands in course.toml, rubric.toml and contract.py."

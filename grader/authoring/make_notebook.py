@@ -11,6 +11,9 @@ from typing import Any
 import nbformat
 from nbformat import v4
 
+from grader.engine.printable import listed
+from grader.engine.rubric import BadRubric
+
 LEFT_OUT = ("main",)  # the command line has no place in a notebook
 MARKDOWN = "# %% [markdown]"
 EXERCISES = "# %% exercises "
@@ -23,7 +26,7 @@ def notebook(text: str, stubs: dict[str, str]) -> bytes:
     # %% code          a given cell, untagged
     # %% exercises F   every cell made from the student's file F stands here
 
-    A file without such a block comes after the last one that has one.
+    A file without such a block comes after the last one that has one. Raises BadRubric for any other block.
     """
     cells: list[Any] = []
     for heading, body in with_every_file(list(blocks(text)), stubs):
@@ -33,6 +36,11 @@ def notebook(text: str, stubs: dict[str, str]) -> bytes:
             cells.append(v4.new_code_cell(body))
         else:
             file = heading.removeprefix(EXERCISES).strip()
+            if not heading.startswith(EXERCISES) or file not in stubs:
+                raise BadRubric(
+                    f'templates/notebook.py.j2: "{heading}" is no kind of block; there are "{MARKDOWN}", '
+                    f'"# %% code", and "{EXERCISES}FILE" for {listed(list(stubs))}.'
+                )
             for source, exercise in pieces(stubs[file]):
                 tags = ["exercise", file] if exercise else [file]
                 cells.append(v4.new_code_cell(source, metadata={"tags": tags}))

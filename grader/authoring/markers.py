@@ -84,6 +84,15 @@ def student_version(name: str, text: str, invitations: dict[str, str]) -> str:
     return made
 
 
+def given_as_it_is(name: str, text: str) -> str:
+    """A file of solution/ that students get unchanged. Raises MarkerError where it is no Python, or has markers."""
+    if found := next(regions(name, text), None):
+        raise MarkerError(
+            name, found.begin, "students get this file as it is, so markers hide nothing in it; take them away"
+        )
+    return text
+
+
 def stub(name: str, region: Region, invitations: dict[str, str]) -> list[str]:
     if region.function is None:
         return []
@@ -153,6 +162,14 @@ def every_function_has_one(name: str, text: str, found: list[Region]) -> None:
             raise MarkerError(
                 name, one.line, f"{one.name} has no solution markers inside it, so students would get its solution"
             )
+
+
+def every_todo_is_there(name: str, text: str) -> None:
+    """What the contract names and a file does not have would be no stub. Raises MarkerError."""
+    there = {one.name for one in definitions(name, text)}
+    for todo in WEEK.todos:
+        if todo.file == name and not there & {todo.function, *todo.also}:
+            raise MarkerError(name, 1, f"there is no {todo.function} in it, TODO {todo.number} of grader/contract.py")
 
 
 def solution_lines(name: str, text: str) -> set[str]:

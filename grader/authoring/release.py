@@ -20,7 +20,6 @@ from grader.authoring.course import load_course, slug_of
 from grader.authoring.markers import MarkerError
 from grader.contract import WEEK
 from grader.engine.contract import Contract
-from grader.engine.rubric import BadRubric
 from grader.engine.submission import manifest
 from grader.engine.submission.safe_files import write_bytes
 
@@ -143,6 +142,8 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
     """Exit status: 0 done (or --dry-run), 1 something is in the way, 2 the repository must be fixed."""
     folder = arguments.out.resolve()
     try:
+        if arguments.dry_run and arguments.overwrite:
+            raise NotReleasable("--dry-run writes nothing, so there is nothing to --overwrite; leave one of them out.")
         if folder == root or folder in root.parents:
             raise NotReleasable(f"{folder} is this repository or holds it; choose another folder.")
         if root in folder.parents:
@@ -151,10 +152,13 @@ def run(arguments: argparse.Namespace, contract: Contract = WEEK, root: Path = R
             )
         files = complete(TARGETS[arguments.target](root), arguments.target)
         planned = plan(files, folder, arguments.target)
-    except (MarkerError, NotReleasable, BadRubric) as error:
+    except MarkerError as error:
+        print(f"Nothing was released: solution/{error}", file=sys.stderr)
+        return 2
+    except ValueError as error:  # NotReleasable, BadRubric, and what the contract says of itself
         print(f"Nothing was released: {error}", file=sys.stderr)
         return 2
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, OSError) as error:
         print(f"Nothing was released: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     size = sum(map(len, files.values())) / 1e6

@@ -20,9 +20,9 @@ from rich.text import Text
 from grader.contract import WEEK
 from grader.corpus import thresholds
 from grader.corpus import verdicts as matrix
-from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, load_all, reference
+from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, course, load_all
 from grader.corpus.selftest import add_common, carry_out, positive, stopped
-from grader.corpus.selftest_plan import source_in
+from grader.corpus.selftest_plan import OWN, reference_or_damaged, source_in
 from grader.corpus.thresholds import ENOUGH_SEEDS, Measured, Proposal
 from grader.corpus.trials import CannotKeep, Row, Store, Trial, judging_digest
 from grader.digits import DigitsDamaged, load
@@ -31,7 +31,7 @@ from grader.engine.reports.markdown import escape
 from grader.engine.rubric import BadRubric, Rubric, load_rubric
 from grader.engine.submission.safe_files import write_text
 
-REFERENCE = "(reference)"
+REFERENCE = "(reference)"  # tests/base/
 SCREENING = 2  # seeds of each solution before --weakest chooses
 PLOTTED = 60  # solutions in the picture: the weakest
 SHOWN = 25  # solutions in the terminal: the weakest
@@ -54,6 +54,12 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
     if args.write and find_spec("tomlkit") is None:  # before hours of training, not after
         print("--write needs the package tomlkit: `pip install tomlkit`, or leave --write out.", file=sys.stderr)
         return 2
+    if args.weakest and args.seeds <= SCREENING:
+        print(
+            f"--weakest saves runs beyond the first {SCREENING} of each; with --seeds {args.seeds} leave it out.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         chosen = solutions(args)
@@ -72,16 +78,23 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
 
 
 def solutions(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """{name: files} of what is trained. Raises CorpusDamaged."""
+    """{name: files} of what is trained: the shipped solution, the course's own, wheats. Raises CorpusDamaged.
+
+    A wheat that does not fit the contract is named on standard error and left out.
+    """
     wheats = {entry.name: entry for entry in load_all("wheats", args.corpus)}
     strong = [name for name, entry in wheats.items() if not entry.weak]
     names = strong if args.wheats == ["all"] else args.wheats
     if unknown := [name for name in names if name not in wheats]:
         raise CorpusDamaged(f"{args.corpus} has no wheat called {', '.join(unknown)}.")
-    try:
-        return {REFERENCE: reference()} | {name: source_in(wheats[name], wheats) for name in names}
-    except DoesNotFit as error:
-        raise CorpusDamaged(f"A wheat no longer fits the reference: {error}.") from error
+    base, own = reference_or_damaged(), course()
+    found = {REFERENCE: base} if own == base else {OWN: own, REFERENCE: base}
+    for name in names:
+        try:
+            found[name] = source_in(wheats[name], wheats)
+        except DoesNotFit as error:
+            print(f"Left out: {str(error).rstrip('.')}.", file=sys.stderr)
+    return found
 
 
 def session(
@@ -115,7 +128,7 @@ def session(
 def trials_of(chosen: Mapping[str, Mapping[str, str]], seeds: int) -> list[Trial]:
     """Seed by seed, so that an interrupted calibration has seen every solution."""
     return [
-        Trial("wheats", name, "", seed, ("accuracy",), files)
+        Trial("wheats", name, "", seed, (WEEK.part_of(WEEK.tiered),), files)
         for seed in range(1, seeds + 1)
         for name, files in chosen.items()
     ]

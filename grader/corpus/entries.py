@@ -1,4 +1,7 @@
-"""Wheats and chaffs as data: one TOML file each, a patch on the reference solution.
+"""Wheats and chaffs as data: one TOML file each, a patch on tests/base/, the solution as it was shipped.
+
+A teacher who changes solution/ changes nothing here. What their contract has more (a TODO, a file) is taken from
+solution/ and put beside what an entry says.
 
 what = "The network ends with softmax although the loss applies it again."
 source = "Karpathy, A Recipe for Training Neural Networks"
@@ -6,7 +9,7 @@ finding = "scores-are-probabilities"    # chaffs only: the finding that must com
 also = ["model-not-used-in-evaluate"]   # chaffs only: findings of later checks, which a first one comes before
 parts = ["accuracy"]                    # optional: only these parts show it, not those that judge its files
 weak = "nearly straight"                # wheats only: why it is right but learns too little for the accuracy points
-base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of the reference
+base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of tests/base/
 
 [[patch]]                               # any number; `old` must occur exactly once
 file = "model.py"
@@ -19,11 +22,16 @@ new = "return self.output(x).softmax(dim=1)"
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from grader.contract import WEEK
+from grader.engine.contract import Todo
 from grader.engine.rubric import BadRubric, load_toml
 
 ROOT = WEEK.root
@@ -35,7 +43,7 @@ class CorpusDamaged(ValueError):
 
 
 class DoesNotFit(ValueError):
-    """A patch whose `old` text does not occur exactly once in the base."""
+    """An entry that does not fit its base or the contract, such as a patch whose `old` text is not there once."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,70 @@ def load_all(kind: str, folder: Path = ROOT / "tests") -> list[Entry]:
 
 
 def reference() -> dict[str, str]:
-    """The reference solution's submitted files, {name: text}."""
+    """The shipped solution's submitted files, {name: text}, with what the contract has more. Raises DoesNotFit."""
+    return completed("tests/base", shipped())
+
+
+@cache
+def shipped() -> dict[str, str]:
+    paths = [ROOT / "tests" / "base" / name for name in SUBMITTED]
+    return {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
+
+
+@cache
+def course() -> dict[str, str]:
+    """The submitted files of solution/, {name: text}."""
     return {name: (ROOT / "solution" / name).read_text(encoding="utf-8") for name in SUBMITTED}
+
+
+# -- what the contract has more than tests/base ----------------------------------------------------------------
+
+
+@cache
+def later_todos() -> tuple[Todo, ...]:
+    return tuple(todo for todo in WEEK.todos if not defines(shipped().get(todo.file, ""), todo.function))
+
+
+def completed(name: str, files: dict[str, str]) -> dict[str, str]:
+    """The files, and for every TODO that tests/base does not know what solution/ says. Raises DoesNotFit.
+
+    A file that is missing comes whole; a function with the helpers and imports of its file that are not there yet.
+    """
+    files = {file: course()[file] for file in SUBMITTED if file not in shipped()} | files
+    for todo in later_todos():
+        if defines(files[todo.file], todo.function):
+            continue
+        if "." in todo.function:
+            raise DoesNotFit(f"{name}: {todo.file} has no {todo.function}, TODO {todo.number} of the contract; add it.")
+        files[todo.file] += "".join(f"\n\n{text}\n" for text in missing_in(files[todo.file], course()[todo.file]))
+    return files
+
+
+def defines(text: str, function: str) -> bool:
+    """Whether a file has a function, or "Class.method"; also when it is no valid Python."""
+    owner, _, method = function.rpartition(".")
+    if not owner:
+        return bool(re.search(rf"^(async def|def|class) {method}\b|^{method}\b.*=", text, re.MULTILINE))
+    return bool(re.search(rf"^[ \t]+(async )?def {method}\b|^def {owner}\b|^{owner} =", text, re.MULTILINE))
+
+
+def missing_in(text: str, source: str) -> Iterator[str]:
+    """The imports and definitions at the top level of a source that a text does not have, as they stand there."""
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+        said = "\n".join(lines[first - 1 : node.end_lineno])
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            known = said in text or getattr(node, "module", "") == "__future__"
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            known = defines(text, node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            known = all(defines(text, target.id) for target in targets if isinstance(target, ast.Name))
+        else:
+            known = True  # `if __name__ == "__main__":` and the docstring
+        if not known:
+            yield said
 
 
 def base_path(name: str) -> Path:
@@ -102,6 +172,8 @@ def base_path(name: str) -> Path:
 
 def source_of(entry: Entry, base: dict[str, str] | None = None) -> dict[str, str]:
     """The submission this entry describes, {file name: text}. Raises DoesNotFit."""
+    if unknown := set(entry.parts) - set(WEEK.part_names):
+        raise DoesNotFit(f"{entry.name}: the contract has no part {min(unknown)}")
     if base is None:
         base = source_of(load(base_path(entry.base))) if entry.base else reference()
     files = dict(base) | entry.files
@@ -110,4 +182,4 @@ def source_of(entry: Entry, base: dict[str, str] | None = None) -> dict[str, str
         if found != 1:
             raise DoesNotFit(f"{entry.name}: {file} has {found} times: {old!r}")
         files[file] = files[file].replace(old, new)
-    return files
+    return completed(entry.name, files)

@@ -10,30 +10,37 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from grader.contract import WEEK
 from grader.corpus import attacks
 from grader.corpus.attacks import Attack
-from grader.corpus.entries import CorpusDamaged
+from grader.corpus.entries import CorpusDamaged, DoesNotFit
 from grader.corpus.trials import Row, Trial, start_server
 from grader.engine.rubric import Rubric
 from grader.engine.worker.trusted.start import Server
 
 HARMLESS = "(harmless) "
 PLACES = ("grader", "root", "other", "canary", "temporary")
-SHORT = {"import_seconds": 2, "check_seconds": 2, "accuracy_seconds": 60, "output_bytes": 1_000_000}
+SHORT = {"import_seconds": 2, "check_seconds": 2, "output_bytes": 1_000_000}
+LONG_SECONDS = 60
 
 
-def load(folder: Path, names: Sequence[str] = ()) -> dict[str, Attack]:
-    """{name: attack} of a folder (or of these names only). Raises CorpusDamaged."""
-    found = {}
+def load(folder: Path, names: Sequence[str] = ()) -> tuple[dict[str, Attack], list[str]]:
+    """{name: attack} of a folder (or of these names only), and a sentence for each that does not fit the contract.
+
+    Raises CorpusDamaged.
+    """
+    found, unfit = {}, []
     for path in sorted(folder.glob("*.toml")):
         if names and path.stem not in names:
             continue
         try:
             found[path.stem] = attacks.load(path)
+        except DoesNotFit as error:
+            unfit.append(str(error))
         except (KeyError, TypeError, ValueError, OSError, StopIteration) as error:
             raise CorpusDamaged(f"{path} is damaged: {type(error).__name__} {error}.") from error
     # An attack made of links cannot be told as text; tests/test_attacks.py has it.
-    return {name: attack for name, attack in found.items() if not attack.links}
+    return {name: attack for name, attack in found.items() if not attack.links}, unfit
 
 
 def start() -> Server:
@@ -57,7 +64,8 @@ def trials(found: Iterable[Attack], scratch: Path) -> list[Trial]:
 
 def short(rubric: Rubric) -> Rubric:
     """The rubric with short limits: many attacks cost their limit."""
-    return replace(rubric, limits=dict(rubric.limits) | SHORT)
+    long = {f"{WEEK.part_of(WEEK.long)}_seconds": LONG_SECONDS} if WEEK.long else {}
+    return replace(rubric, limits=dict(rubric.limits) | SHORT | long)
 
 
 def complaints(rows: Sequence[Row], found: dict[str, Attack]) -> list[str]:

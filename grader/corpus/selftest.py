@@ -22,7 +22,7 @@ from grader.corpus import selftest_report as forms
 from grader.corpus import verdicts as matrix
 from grader.corpus.attacks import Attack
 from grader.corpus.entries import ROOT, CorpusDamaged, Entry
-from grader.corpus.selftest_plan import KINDS, SEEDS, Plan, load_entries, planned
+from grader.corpus.selftest_plan import KINDS, LONG, SEEDS, Plan, load_entries, planned
 from grader.corpus.trials import CannotKeep, Pool, Row, Store, Trial, judging_digest, open_trials, rows_of, start_server
 from grader.engine.contract import Contract
 from grader.engine.rubric import BadRubric, Rubric, load_rubric
@@ -70,13 +70,45 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def idle(args: argparse.Namespace) -> str:
+    """A sentence about an option that would change nothing beside the others, "" where there is none."""
+    kinds = set(args.only or KINDS)
+    wheats = "wheats" in kinds and not args.cross
+    told = (
+        (args.sample and not args.cross, "--sample draws from the combinations of --cross; give both, or neither."),
+        (args.cross and args.only, "--cross puts chaffs on wheats, whatever --only says; leave one of them out."),
+        (args.seeds and not wheats, "--seeds repeats the runs of wheats, and none are chosen; leave it out."),
+        (
+            args.accuracy and args.parts,
+            f"--accuracy adds the part {LONG} to all others, and --parts names the parts; leave one of them out.",
+        ),
+        (
+            args.accuracy and not wheats and not (args.full and kinds & {"chaffs"}),
+            "--accuracy trains wheats, and chaffs with --full, and neither is chosen; leave it out.",
+        ),
+        (
+            kinds == {"attacks"} and (args.parts or args.full),
+            "--parts and --full choose what wheats and chaffs run, and attacks name their own; leave them out.",
+        ),
+    )
+    return next((sentence for condition, sentence in told if condition), "")
+
+
 def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
     console = Console(highlight=False)
+    if sentence := idle(args):
+        print(sentence, file=sys.stderr)
+        return 2
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         entries = load_entries(args)
         plan = planned(args, entries)
-        attacks = hostile.load(args.corpus / "attacks", args.names) if "attacks" in (args.only or ()) else {}
+        attacks: dict[str, Attack] = {}
+        if "attacks" in (args.only or ()):
+            attacks, unfit = hostile.load(args.corpus / "attacks", args.names)
+            plan.unfit += unfit
+        if not (plan.trials or plan.unfit or attacks):
+            raise CorpusDamaged("Nothing is left to run: no entry is of the kind and the parts that you chose.")
         store = Store(args.out, args.resume)
     except (CorpusDamaged, BadRubric, CannotKeep) as error:
         print(error, file=sys.stderr)
@@ -149,6 +181,9 @@ def carry_out(
     left = open_trials(trials, store, grader)
     if len(left) < len(trials):
         console.print(f"{len(trials) - len(left)} of {len(trials)} runs are finished already.")
+    if left:  # at once: the first of them takes as long as PyTorch needs to load
+        jobs = min(args.jobs, len(left))
+        console.print(f"{len(left)} {'run' if len(left) == 1 else 'runs'} to do, {jobs} at a time.", style="dim")
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,

@@ -73,7 +73,7 @@ def lists(found: Matrix) -> list[tuple[str, str, list[str]]]:
             [misnaming(row, found) for row in found.misnamed],
         ),
         ("Attacks", "Hostile code that gains points, or ends in a way it must not.", found.gains),
-        ("Patches that no longer fit", "The reference changed: write these again.", list(found.unfit)),
+        ("Entries that do not fit", "tests/base/ or the contract changed: write these again.", list(found.unfit)),
         ("Trouble", "The grader's own fault.", [f"{label(row)}: {row.trouble[0]}" for row in found.trouble]),
         ("Since the selftest before this one", "Compared by name.", found.changes),
     ]
@@ -87,7 +87,7 @@ def alarms(found: Matrix) -> list[str]:
     for name in dict.fromkeys(row.entry for row in found.false_alarms):
         hurt = [row for row in found.false_alarms if row.entry == name]
         top = max(tier.at for tier in found.rubric.tiers)
-        asks = f"; the top tier asks for {top:.1%}" if any("test-accuracy" in row.failed for row in hurt) else ""
+        asks = f"; the top tier asks for {top:.1%}" if any(WEEK.tiered in row.failed for row in hurt) else ""
         seeds = ", ".join(str(row.seed) for row in hurt)
         lines.append(f"{name}, {len(hurt)} of {runs[name]} runs (seed {seeds}): {losses(hurt[0])}{asks}")
     return lines

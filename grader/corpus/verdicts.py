@@ -96,7 +96,7 @@ def complaint(row: Row, entries: Entries) -> str:
 def losses(row: Row) -> str:
     """Where a wheat lost points, and how far its accuracy falls short."""
     told = [f"{check}: {finding or status} (-{lost})" for check, (status, finding, lost) in row.failed.items() if lost]
-    if row.accuracy is not None and "test-accuracy" in row.failed:
+    if row.accuracy is not None and WEEK.tiered in row.failed:
         told.append(f"test accuracy {row.accuracy:.1%}")
     return ", ".join(told)
 

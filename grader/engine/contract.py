@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from grader.engine.check import Check
 from grader.engine.printable import listed
@@ -81,6 +81,21 @@ class LiveWords:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """What `build` makes of the data that a student gets.
+
+    values: what templates may use as `data`
+    pages: {file in the student's folder: the template in templates/ that it is made from}
+    given: {file in the student's folder: text}; recorded: {file in grader/: text}
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    recorded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Contract:
     """Everything the engine knows about a week.
 
@@ -95,6 +110,7 @@ class Contract:
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
     open_pool: reads a folder with data of a teacher's own (`--pool DIR`), None where the week has no use for one;
     raises GraderTrouble
+    bundle: what the data is, from the student's folder and [data] of course.toml; raises BadRubric
     known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
     """
@@ -115,6 +131,7 @@ class Contract:
     bundled: tuple[str, ...] = ()
     verify: Callable[[], object] = lambda: None
     open_pool: Callable[[Path], Pool] | None = None
+    bundle: Callable[[Path, Any], Bundle] = lambda work, told: Bundle()
     known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
     slips: tuple[Slip, ...] = ()
@@ -124,6 +141,13 @@ class Contract:
     def __post_init__(self) -> None:
         """Raises ValueError, with one sentence, for a table that contradicts itself."""
         names = self.part_names
+        for what, named in (
+            ("TODO", [str(todo.number) for todo in self.todos]),
+            ("function", [f"{todo.function} in {todo.file}" for todo in self.todos]),
+            ("part", names),
+        ):
+            if twice := [one for one in named if named.count(one) > 1]:
+                raise ValueError(f"contract.py: the {what} {twice[0]} stands there twice.")
         if odd := [name for name in names if not name.isidentifier()]:
             raise ValueError(f"contract.py: the part {odd[0]!r} cannot be chosen with -m; use letters, numbers and _.")
         if sorted(self.run_order) != sorted(names):
@@ -173,13 +197,27 @@ class Contract:
         """Every check, in report order: part by part, inside a part as written. Imports checks/, and no probe."""
         found: list[Check] = []
         for part in self.parts:
-            module = importlib.import_module(self.module(f"checks.{part.checks}"))
+            name = self.module(f"checks.{part.checks}")
+            try:
+                module = importlib.import_module(name)
+            except ModuleNotFoundError as error:
+                if error.name != name:
+                    raise
+                told = f"the part {part.name} has its checks in checks/{part.checks}.py, and there is no such file."
+                raise ValueError(f"contract.py: {told}") from error
             declared = [v.declared_check for v in vars(module).values() if hasattr(v, "declared_check")]
             if strays := [check for check in declared if check.part != part.name or check.todo not in self.todo]:
                 raise ValueError(
-                    f"{strays[0].id} in {part.checks}.py has a part or TODO that contract.py does not know"
+                    f"checks/{part.checks}.py: the check {strays[0].id} has a part or TODO that contract.py does not "
+                    "know for it."
                 )
             found += declared
+        ids = [check.id for check in found]
+        if twice := [name for name in ids if ids.count(name) > 1]:
+            raise ValueError(f"checks/: two checks have the id {twice[0]}; give each one of its own.")
+        for field_name in ("long", "consequence", "tiered"):
+            if (name := getattr(self, field_name)) and name not in ids:
+                raise ValueError(f"contract.py: {field_name} names the check {name}, and there is no such check.")
         return tuple(found)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from grader.engine.rubric import BadRubric, load_toml
 
 TEXTS = ("title", "seen", "cause", "look", "question", "why")
 OPTIONAL = ("docs", "todo", "file")
+ADDRESS = re.compile(r"https://[^\s<>()\[\]\"'`\\]+")
 LINKS = "links.toml"  # beside the files of hints: {name: address of a page}
 
 
@@ -76,12 +78,18 @@ def load_hints(contract: Contract, folder: Path | None = None) -> dict[str, Hint
     return hints
 
 
+def links_of(hints: Mapping[str, Hint]) -> tuple[str, ...]:
+    """The addresses that hints point to, each once."""
+    return tuple(sorted({hint.docs for hint in hints.values() if hint.docs}))
+
+
 def load_links(folder: Path) -> dict[str, str]:
     """{name: address} of the pages that hints point to; none when there is no such file. Raises BadRubric."""
     path = folder / LINKS
     links = load_toml(path) if path.exists() else {}
-    if odd := [name for name, address in links.items() if not str(address).startswith("https://")]:
-        raise BadRubric(f"{path}: {odd[0]} must be a web address that begins with https://.")
+    rule = "must be a web address that begins with https://, without blanks, brackets and quotation marks"
+    if odd := [name for name, address in links.items() if not ADDRESS.fullmatch(str(address))]:
+        raise BadRubric(f"{path}: {odd[0]} {rule}.")
     return links
 
 

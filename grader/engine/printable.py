@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
@@ -17,6 +17,13 @@ def clean(text: str) -> str:
     """Without terminal escapes and control characters; newlines and tabs stay."""
     text = ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in UNPRINTABLE)
+
+
+def apart(text: str, links: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """(piece, whether it is one of these addresses) for all of a text, in order. Longer addresses go first."""
+    known = "|".join(re.escape(link) for link in sorted(links, key=len, reverse=True))
+    pieces = re.split(rf"(?<![\w/.:@-])({known})(?![\w/#?=&%~@:-]|\.\w)", text) if known else [text]
+    return ((piece, place % 2 == 1) for place, piece in enumerate(pieces))
 
 
 def one_line(text: str, limit: int = 300) -> str:

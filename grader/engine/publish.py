@@ -17,6 +17,7 @@ from pathlib import Path
 
 from grader.engine import reports
 from grader.engine.contract import Contract
+from grader.engine.hints import links_of, load_hints
 from grader.engine.printable import one_line
 from grader.engine.reports import classroom50, github, gradescope, reporter
 from grader.engine.reports.markdown import escape
@@ -102,17 +103,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """`python -m grader publish`"""
     parser.add_argument("reports", type=Path, help="the folder that `pytest grader/ --report=DIR` wrote")
     parser.add_argument("--for", dest="service", choices=sorted(SERVICES), required=True)
-    parser.add_argument("--into", type=Path, default=Path(), help="where result files go (default: this folder)")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="where result files go (default: this folder)")
     parser.add_argument("--note", action="append", default=[], help="a sentence for every report; may be repeated")
 
 
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
+    if arguments.into is not None and arguments.service == "github":
+        print("--into has no effect for github, which names its files itself; leave it out.", file=sys.stderr)
+        return 2
+    into = arguments.into or Path()
     try:
         notes = [note for note in arguments.note if note.strip()]
-        result = with_notes(reports.read(arguments.reports, contract.sections), arguments.reports, notes)
-        SERVICES[arguments.service](result, arguments.reports, arguments.into, os.environ, contract)
+        read = reports.read(arguments.reports, contract.sections, links_of(load_hints(contract)))
+        result = with_notes(read, arguments.reports, notes)
+        SERVICES[arguments.service](result, arguments.reports, into, os.environ, contract)
     except (BadScore, BadRubric, OSError, classroom50.NotClassroom50) as error:
         print(f"Nothing was published: {error}", file=sys.stderr)
-        trouble(arguments.service, reports.why_no_score(arguments.reports), arguments.into, os.environ)
+        trouble(arguments.service, reports.why_no_score(arguments.reports), into, os.environ)
         return TROUBLE
     return 0 if result.final else TROUBLE

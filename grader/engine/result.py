@@ -47,6 +47,7 @@ class Result:
 
     recorded: the week's own entries of score.json, by name; sections says what reports make of them
     evidence: arrays for pictures; they travel in evidence.npz
+    links: addresses that become links in reports: those of our own hints; all others stay text, whoever wrote them
     trouble: stacks of the grader's own code, for those who look after it; they travel in trouble.txt
     """
 
@@ -59,6 +60,7 @@ class Result:
     recorded: Mapping[str, Any] = field(default_factory=dict)
     prints: str = ""  # the tail of what student code printed in the first check that did not pass
     evidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+    links: tuple[str, ...] = field(default=(), repr=False, compare=False)
     trouble: str = field(default="", compare=False)
     sections: Sections = field(default=NO_SECTIONS, repr=False, compare=False)
 

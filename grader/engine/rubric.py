@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.engine.contract import Contract
+from grader.engine.printable import listed
 from grader.engine.result import FULL_MARKS
 
 if sys.version_info >= (3, 11):
@@ -62,7 +63,11 @@ def load_rubric(contract: Contract, path: Path | None = None) -> Rubric:
     """Raises BadRubric. path: another rubric.toml than the week's."""
     path = path or contract.rubric_path
     raw = load_toml(path)
-    ids = list(contract.check)
+    ids, tables = list(contract.check), ["points", "limits", "visibility", contract.part_of(contract.tiered)]
+    if unknown := [name for name in raw if name not in tables]:
+        raise BadRubric(f"{path}: has an unknown [{unknown[0]}]; it knows {listed([f'[{n}]' for n in tables if n])}.")
+    if flat := [name for name in tables if not isinstance(raw.get(name, {}), dict)]:
+        raise BadRubric(f"{path}: {flat[0]} must be a table, [{flat[0]}].")
     points = raw.get("points", {})
     missing, unknown = [i for i in ids if i not in points], [i for i in points if i not in ids]
     if missing or unknown:
@@ -91,7 +96,8 @@ def tiers_in(raw: Mapping[str, Any], path: Path, contract: Contract, points: Map
     try:
         tiers = tuple(Tier(float(t["at"]), int(t["points"])) for t in raw[table.strip("[]")]["tiers"])
     except (KeyError, TypeError, ValueError) as error:
-        raise BadRubric(f"{path}: {table} tiers is not a list of {{ at, points }} ({error}).") from error
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise BadRubric(f"{path}: {table} tiers is not a list of {{ at = ..., points = ... }}: {why}.") from error
     if wrong := [t.at for t in tiers if not 0 < t.at < 1]:
         raise BadRubric(f"{path}: {table} a tier is a fraction between 0 and 1, such as 0.84; one is {wrong[0]:g}.")
     rising = all(a.at < b.at and a.points < b.points for a, b in zip(tiers, tiers[1:]))

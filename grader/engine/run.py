@@ -17,7 +17,7 @@ from grader.engine.asking import Asking
 from grader.engine.check import Check, Failed, Finding, GraderTrouble, Waits
 from grader.engine.contract import Contract, Pool
 from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
-from grader.engine.hints import Hint, load_hints
+from grader.engine.hints import Hint, links_of, load_hints
 from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
 from grader.engine.printable import clean, one_line
@@ -233,6 +233,7 @@ class Run:
             recorded=dict(self.notes.recorded),
             prints=clean(self.notes.prints.get(first.id, ""))[-2000:] if first else "",
             evidence=self.notes.evidence,
+            links=links_of(self.hints),
             trouble=trouble.page(self.results, self.traces),
             sections=self.contract.sections,
         )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 Recorded = Mapping[str, Any]  # what checks left with student.record(name=...), by name
 Evidence = Mapping[str, np.ndarray]  # arrays they left for pictures, by name
-PYTHON = ("https://docs.python.org/",)
 
 
 class Sections(Protocol):
     """schema: {key of score.json: its JSON Schema}; such a key is null where nothing was recorded.
 
     style: CSS for `html`. passed: what to do when everything passes, "" for nothing.
-    documentation: beginnings of addresses that become links in report.html; others stay text, whoever wrote them.
     """
 
     @property
@@ -27,9 +25,6 @@ class Sections(Protocol):
 
     @property
     def passed(self) -> str: ...
-
-    @property
-    def documentation(self) -> Sequence[str]: ...
 
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         """The week's entries of a score.json from anywhere. Raises BadScore."""
@@ -50,7 +45,6 @@ class NoSections:
     schema: Mapping[str, Any] = {}
     style = ""
     passed = ""
-    documentation: Sequence[str] = PYTHON
 
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         return {}

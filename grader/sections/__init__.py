@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grader.engine.sections import PYTHON, Evidence, Recorded
+from grader.engine.sections import Evidence, Recorded
 from grader.sections import recorded, texts
 
 
@@ -17,7 +17,6 @@ class DigitSections:
         "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
         "Then hand in: commit and push."
     )
-    documentation = (*PYTHON, "https://docs.pytorch.org/", "https://pytorch.org/", "https://python.org/")
 
     @property
     def style(self) -> str:

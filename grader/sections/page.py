@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from grader.digits import class_names
 from grader.engine.reports.html import environment
 from grader.engine.sections import Evidence, Recorded
 from grader.sections import plots
@@ -87,7 +88,7 @@ def accuracy(recorded: Recorded) -> dict[str, Any] | None:
 
 
 def confusion(table: Any) -> dict[str, Any] | None:
-    """Rows of (count, shade 0..5); a row's shades are shares of that digit."""
+    """Rows of (count, shade 0..5); a row's shades are shares of that class."""
     try:
         counts = np.asarray(table, dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
@@ -99,8 +100,9 @@ def confusion(table: Any) -> dict[str, Any] | None:
     rows = [list(zip(row.tolist(), shade.tolist())) for row, shade in zip(counts, shades)]
     wrong = counts - np.diag(np.diag(counts))
     true, guessed = divmod(int(wrong.argmax()), 10)
-    worst = {"true": true, "guessed": guessed, "count": int(wrong.max())} if wrong.any() else None
-    return {"rows": rows, "right": int(np.trace(counts)), "total": int(counts.sum()), "worst": worst}
+    names = class_names()
+    worst = {"true": names[true], "guessed": names[guessed], "count": int(wrong.max())} if wrong.any() else None
+    return {"rows": rows, "right": int(np.trace(counts)), "total": int(counts.sum()), "worst": worst, "names": names}
 
 
 def array(evidence: Mapping[str, Any], name: str, ndim: int, most: int, side: int = 28) -> np.ndarray | None:
@@ -113,8 +115,10 @@ def array(evidence: Mapping[str, Any], name: str, ndim: int, most: int, side: in
     return found[:most]
 
 
-def digits(found: np.ndarray) -> list[int]:
-    return [int(v) for v in found.astype(np.int64)]
+def named(found: np.ndarray) -> list[str]:
+    """Labels as the names of their classes; a label that is none stays a number."""
+    names = class_names()
+    return [names[v] if 0 <= v < len(names) else str(v) for v in found.astype(np.int64).tolist()]
 
 
 def mistakes(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -127,7 +131,7 @@ def mistakes(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     ink = images if images.dtype == np.uint8 else plots.inked(images)
     return [
         {"picture": plots.png(image), "true": t, "guessed": g, "sure": f"{100 * min(max(float(s), 0.0), 1.0):.1f} %"}
-        for image, t, g, s in zip(ink, digits(true), digits(guessed), np.nan_to_num(sureness))
+        for image, t, g, s in zip(ink, named(true), named(guessed), np.nan_to_num(sureness))
     ]
 
 
@@ -137,8 +141,8 @@ def samples(evidence: Mapping[str, Any]) -> dict[str, Any] | None:
     if images is None:
         return None
     labels = array(evidence, "sample_labels", 1, SAMPLES)
-    names: Sequence[int | None] = (
-        digits(labels) if labels is not None and len(labels) == len(images) else [None] * SAMPLES
+    names: Sequence[str | None] = (
+        named(labels) if labels is not None and len(labels) == len(images) else [None] * SAMPLES
     )
     values = images.astype(np.float64)
     finite = values[np.isfinite(values)]

@@ -91,7 +91,7 @@ def accuracy(test: float, tiers: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.set_ylim(-0.4, 0.4)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("% of new digits recognised")
+        axes.set_xlabel("% of new images recognised")
         crowded = len(tiers) > 5
         top = axes.secondary_xaxis("top")
         top.set_xticks(

@@ -107,6 +107,9 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
                 page = Path(self.config.option.report) / "report.html"
                 self.say(f"The report to open: {page}")
             if result.trouble:
+                if not result.final and self.host.contract.known_good():  # the course's own repository
+                    for line in result.trouble.splitlines():
+                        self.console.print(no_command(line), style="dim", markup=False, highlight=False, soft_wrap=True)
                 self.say(trouble.line(self.config.option.report))
             if not practice_notice(result):  # else it is the report's first line
                 self.say(f"Isolation: {isolation_words(result)}")

@@ -64,13 +64,16 @@ def page(result: Result) -> str:
         return NOT_DRAWN.format(score=score_words(result).replace("/", " of "))
 
 
-def read(folder: Path, sections: Sections) -> Result:
-    """The result that `write` left in `folder`, with its evidence where that is whole. Raises BadScore, OSError."""
+def read(folder: Path, sections: Sections, links: tuple[str, ...] = ()) -> Result:
+    """The result that `write` left in `folder`, with its evidence where that is whole. Raises BadScore, OSError.
+
+    links: addresses that may become links in its reports
+    """
     try:
         result = Result.from_json(json.loads((folder / "score.json").read_text(encoding="utf-8")), sections)
     except (ValueError, RecursionError) as error:
         raise BadScore(one_line(str(error))) from error
-    return replace(result, evidence=evidence(folder / "evidence.npz"), trouble=trouble.read(folder))
+    return replace(result, evidence=evidence(folder / "evidence.npz"), links=links, trouble=trouble.read(folder))
 
 
 def write_no_score(folder: Path, reason: str) -> None:

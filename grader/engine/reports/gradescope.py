@@ -5,11 +5,11 @@ The format is described under "Output format" in Gradescope's autograder documen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grader.engine.printable import clean, one_line
-from grader.engine.reports.markdown import code, escape, summary
+from grader.engine.reports.markdown import code, escape, linked, summary
 from grader.engine.reports.words import STATUS_WORDS, practice_notice, score_words
 from grader.engine.result import CheckResult, Result
 
@@ -32,7 +32,7 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
         "test_name_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [test(check, number, shown, result.final) for number, check in numbered(result)],
+        "tests": [test(check, number, shown, result) for number, check in numbered(result)],
         "extra_data": {
             "schema": "grader/score/v1",
             "seed": result.seed,
@@ -64,14 +64,14 @@ def numbered(result: Result) -> list[tuple[str, CheckResult]]:
     return numbers
 
 
-def test(check: CheckResult, number: str, visibility: Mapping[str, str], final: bool) -> dict[str, Any]:
+def test(check: CheckResult, number: str, visibility: Mapping[str, str], result: Result) -> dict[str, Any]:
     return {
         "name": one_line(check.title, 200),
         "name_format": "text",
         "number": number,
-        **({"score": check.score, "max_score": check.max_score} if final else {}),
+        **({"score": check.score, "max_score": check.max_score} if result.final else {}),
         "status": "passed" if check.status == "passed" else "failed",
-        "output": output(check),
+        "output": output(check, result.links),
         "output_format": "md",
         "tags": [check.part, f"TODO {check.todo}"],
         "visibility": seen_by(check, visibility),
@@ -84,11 +84,11 @@ def seen_by(check: CheckResult, visibility: Mapping[str, str]) -> str:
     return visibility.get(check.id) or visibility.get(check.part) or visibility.get("default", "visible")
 
 
-def output(check: CheckResult) -> str:
+def output(check: CheckResult, links: Sequence[str]) -> str:
     if check.status == "passed":
         return ""
-    paragraphs = [f"**{STATUS_WORDS[check.status]}** {escape(check.place)}", escape(check.message)]
-    paragraphs += [escape(line) for line in check.hint.splitlines()]
+    paragraphs = [f"**{STATUS_WORDS[check.status]}** {escape(check.place)}", linked(check.message, links)]
+    paragraphs += [linked(line, links) for line in check.hint.splitlines()]
     if check.frames and check.frames[-1]["line"]:
         frame = check.frames[-1]
         paragraphs.append(code(clean(f"{frame['file']}, line {frame['line']}: {frame['text']}")[:400]))

@@ -6,7 +6,6 @@ its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from grader.engine.printable import clean
+from grader.engine.printable import apart, clean
 from grader.engine.reports.words import (
     STATUS_WORDS,
     headline,
@@ -54,7 +53,6 @@ def report(result: Result) -> str:
         prints=prints(result),
         style=Markup(result.sections.style),
         sections=Markup(result.sections.html(result.recorded, result.evidence)),
-        documentation=result.sections.documentation,
     )
 
 
@@ -85,14 +83,11 @@ def fit_to_show(value: Any) -> Any:
     return value
 
 
-def linked(text: str, documentation: Sequence[str]) -> Markup:
-    """The text escaped, with links to the documentation it names; other addresses stay text, whoever wrote them."""
-    shown = str(escape(fit_to_show(text)))
-    if not documentation:
-        return Markup(shown)
-    beginnings = "|".join(map(re.escape, documentation))
-    address = re.compile(rf"(?:{beginnings})[\w/.#-]*[\w/#-]")
-    return Markup(address.sub(r'<a href="\g<0>" rel="noreferrer">\g<0></a>', shown))
+def linked(text: str, links: Sequence[str]) -> Markup:
+    """The text escaped, with these addresses as links; others stay text, whoever wrote them."""
+    anchor = Markup('<a href="{0}" rel="noreferrer">{0}</a>')
+    pieces = apart(fit_to_show(text), links)
+    return Markup("").join(anchor.format(piece) if is_link else escape(piece) for piece, is_link in pieces)
 
 
 def parts(result: Result) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from grader.engine.printable import clean, one_line
+from grader.engine.printable import apart, clean, one_line
 from grader.engine.reports.words import (
     STATUS_WORDS,
     headline,
@@ -25,6 +26,12 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", one_line(text, 2000))
 
 
+def linked(text: str, links: Sequence[str]) -> str:
+    """The same, with these addresses to click on."""
+    pieces = apart(one_line(text, 2000), links)
+    return "".join(f"<{piece}>" if is_link else SPECIAL.sub(r"\\\1", piece) for piece, is_link in pieces)
+
+
 def code(text: str) -> str:
     """Lines in a fenced block that the text itself cannot close."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall(r"`+", text))])
@@ -42,7 +49,7 @@ def summary(result: Result) -> str:
     heading, texts = next_step(result)
     lines += ["", f"## {escape(heading)}" if heading else "## Everything passes. Well done!", ""]
     for text in texts:
-        lines += [escape(text), ""]
+        lines += [linked(text, result.links), ""]
     if result.prints.strip():
         tail = clean(result.prints[-20_000:]).rstrip().splitlines()[-8:]
         lines += ["Your code printed:", "", code("\n".join(line[:300] for line in tail)), ""]
@@ -53,8 +60,8 @@ def summary(result: Result) -> str:
         status = STATUS_WORDS[check.status]
         lines.append(f"| {escape(check.title)} | {escape(check.part)} | {status} | {check.score}/{check.max_score} |")
     for check in others(result):
-        lines += ["", f"### {escape(check.place)}", "", escape(check.message), ""]
-        lines += [escape(line) + "\n" for line in check.hint.splitlines()]
+        lines += ["", f"### {escape(check.place)}", "", linked(check.message, result.links), ""]
+        lines += [linked(line, result.links) + "\n" for line in check.hint.splitlines()]
     lines += ["", *(escape(note) + "\n" for note in result.submission.get("notes", []))]
     lines += [f"Seed {result.seed}, {result.seconds:.0f} s, isolation: {escape(isolation_words(result))}.", ""]
     return "\n".join(lines)

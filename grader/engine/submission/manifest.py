@@ -6,7 +6,7 @@ A copy that differs is not used for a score of record, so this is information fo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -66,6 +66,17 @@ def trusted(root: Path) -> dict[str, str]:
         hashes = loads(manifest.read_text(encoding="utf-8", errors="replace"))
         return {path: value for path, value in hashes.items() if path.startswith(GUARDED)}
     return {path: digest((root / path).read_bytes()) for path in grader_files(root)}
+
+
+def released(tree: Tree, root: Path) -> Callable[[str], bool]:
+    """known(path): whether a file in a student's folder is the release's own, unchanged.
+
+    It goes by this copy's manifest, else by the one in that folder: nothing but a note depends on it.
+    """
+    ours = root / NAME
+    text = ours.read_bytes() if ours.is_file() else tree.read(NAME, LARGEST)[0]
+    hashes = loads(text.decode("utf-8", errors="replace"))
+    return lambda path: path in hashes and digest(tree.read(path, LARGEST)[0]) == hashes[path]
 
 
 def notes(submitted: Path, root: Path) -> list[str]:

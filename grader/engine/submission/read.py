@@ -13,6 +13,9 @@ from grader.engine.submission import manifest, read_notebook
 from grader.engine.submission.safe_files import Tree, read_regular
 
 NOTEBOOK_BYTES = 20_000_000
+DEEPEST = 2  # folders below the one that was named in which a submission is looked for
+LOOKED_AT = 300  # folders; more is nobody's submission
+NOT_SUBMITTED = ("grader", "solution", "tests", "venv", "node_modules")  # beside those that begin with . or _
 STUB = re.compile(rb'raise NotImplementedError\("TODO (\d+)')
 
 # Names that would steer Python or pytest if anything took them up. Nothing does; the report mentions them.
@@ -64,7 +67,8 @@ class Submission:
 def read(path: Path, contract: Contract, limit: int, name: str | None = None) -> Submission:
     """The submission at `path`: a folder, a folder that holds the assignment's folder, or a notebook.
 
-    limit: bytes a file may have. Raises NoSubmission when there is nothing of that kind.
+    It may lie up to two folders deeper, which a note says. limit: bytes a file may have. Raises NoSubmission when there
+    is nothing of that kind, or several of it.
     """
     try:
         there, is_folder = path.exists(), path.is_dir()
@@ -85,6 +89,15 @@ def read(path: Path, contract: Contract, limit: int, name: str | None = None) ->
         elif tree.has_link(contract.work):
             inner = f"{contract.work}/"
             notes.append(f"{inner} is a link to another place. Links are not followed: hand in the files themselves.")
+        elif answered_notebook(tree, "", contract) is None and (deeper := below(tree, contract)):
+            if len(deeper) > 1:
+                more = f" and {len(deeper) - 2} more" if len(deeper) > 2 else ""
+                raise NoSubmission(
+                    f"{path} holds several submissions ({deeper[0]}, {deeper[1]}{more}), and one is graded at a time: "
+                    f"write --submission={path / deeper[0]}."
+                )
+            inner = f"{deeper[0]}/"
+            notes.append(f"The files were taken from the folder {inner} in it.")
     files_begun = begun(contract, b"".join(tree.read(inner + file, NOTEBOOK_BYTES)[0] for file in contract.files))
     answered = answered_notebook(tree, inner, contract)
     if answered is not None and not files_begun:
@@ -105,11 +118,36 @@ def read(path: Path, contract: Contract, limit: int, name: str | None = None) ->
         else:
             files[file] = content
     odd = (*IGNORED, *contract.steering)
-    ignored = sorted(n for n in odd if tree.exists(n) or tree.exists(inner + n))
+    known = manifest.released(tree, contract.root)
+    ignored = sorted(n for n in odd if any(tree.exists(p) and not known(p) for p in {n, inner + n}))
     if ignored:
         notes.append(f"Not used: {', '.join(ignored)} (only {names} are graded).")
     notes += manifest.notes(path, contract.root)
     return Submission(name or path.resolve().name, path, contract, files, problems, tuple(notes))
+
+
+def below(tree: Tree, contract: Contract) -> list[str]:
+    """The folders nearest below a tree's root that hold submitted files or a begun notebook; links are not followed."""
+    level = [""]
+    for _ in range(DEEPEST):
+        level = [f"{folder}{name}/" for folder in level for name in tree.names(folder or ".") if may_hold(name)]
+        level = [folder for folder in level[:LOOKED_AT] if tree.is_folder(folder)]
+        found = [place for folder in level if (place := submission_in(tree, folder, contract)) is not None]
+        if found:
+            return found
+    return []
+
+
+def may_hold(name: str) -> bool:
+    return not name.startswith((".", "_")) and name not in NOT_SUBMITTED
+
+
+def submission_in(tree: Tree, folder: str, contract: Contract) -> str | None:
+    """The folder itself (a path that ends with a slash), or the assignment's folder in it, without that slash."""
+    for place in (folder, f"{folder}{contract.work}/"):
+        if any(tree.exists(place + file) for file in contract.files) or answered_notebook(tree, place, contract):
+            return place.rstrip("/")
+    return None
 
 
 def answered_notebook(tree: Tree, folder: str, contract: Contract) -> str | None:

@@ -1,0 +1,112 @@
+"""Part 3: teach the network."""
+
+import torch
+from torch import nn
+
+
+def train_one_epoch(model, loader, optimizer, device="cpu") -> float:
+    """Show the model every batch once and update its weights after each batch.
+
+    model      any network that turns images (B, 1, 28, 28) into scores (B, 10)
+    loader     gives batches (images, labels)
+    optimizer  already holds the model's parameters and the learning rate
+    device     "cpu" or "cuda": where images and labels go before the model sees them
+
+    Returns the mean cross-entropy loss over all images of the epoch, as a plain float.
+    Over images, not over batches: the last batch may be smaller, so weigh each batch's
+    mean by its number of images.
+    """
+    # BEGIN SOLUTION
+    loss_function = nn.CrossEntropyLoss()
+    model.train()  # dropout on, BatchNorm learns
+    total_loss, total_images = 0.0, 0
+    for images, labels in loader:
+        images, labels = images.to(device), labels.to(device)
+
+        scores = model(images)  # (B, 10)
+        loss = loss_function(scores, labels)  # mean over the batch
+
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+        total_loss += loss.item() * len(labels)
+        total_images += len(labels)
+    return total_loss / total_images
+    # END SOLUTION
+
+
+def evaluate(model, loader, device="cpu") -> tuple[float, float]:
+    """Measure the model without changing it.
+
+    Returns (loss, accuracy), two plain floats over all images of the loader: the mean
+    cross-entropy loss, and the fraction of images classified correctly, between 0 and 1.
+    The model is in evaluation mode and no gradients are recorded.
+    """
+    # BEGIN SOLUTION
+    loss_function = nn.CrossEntropyLoss()
+    model.eval()  # dropout off, BatchNorm uses what it has learnt
+    total_loss, total_correct, total_images = 0.0, 0, 0
+    with torch.no_grad():
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            scores = model(images)  # (B, 10)
+            total_loss += loss_function(scores, labels).item() * len(labels)
+            total_correct += (scores.argmax(dim=1) == labels).sum().item()
+            total_images += len(labels)
+    return total_loss / total_images, total_correct / total_images
+    # END SOLUTION
+
+
+def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu") -> dict:
+    """Train the model in place for `epochs` epochs and write down how it went.
+
+    Build one optimizer with learning rate `lr`, then for each epoch: train on train_loader,
+    evaluate on val_loader. Validation images are for measuring only, never for training.
+
+    Returns {"train_loss": [...], "val_loss": [...], "val_accuracy": [...]}, one float per
+    epoch in each list.
+    """
+    # BEGIN SOLUTION
+    model.to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    history = {"train_loss": [], "val_loss": [], "val_accuracy": []}
+    for epoch in range(epochs):
+        train_loss = train_one_epoch(model, train_loader, optimizer, device)
+        val_loss, val_accuracy = evaluate(model, val_loader, device)
+        history["train_loss"].append(train_loss)
+        history["val_loss"].append(val_loss)
+        history["val_accuracy"].append(val_accuracy)
+        print(
+            f"epoch {epoch + 1}/{epochs}  train loss {train_loss:.3f}"
+            f"  val loss {val_loss:.3f}  val accuracy {val_accuracy:.3f}"
+        )
+    return history
+    # END SOLUTION
+
+
+# From here on everything is given: it puts your functions together and needs no change.
+
+
+def main() -> None:
+    """Train on the digits, say how it goes, save pictures: `python train.py --help` lists the options."""
+    import plots
+    from command_line import kind_endings, read_options
+    from data import make_loaders
+    from model import DigitClassifier
+
+    with kind_endings():
+        options = read_options()
+        torch.manual_seed(0)  # the same command gives the same numbers
+        train_loader, val_loader, test_loader = make_loaders(options.root, **options.for_loaders)
+        model = DigitClassifier().to(options.device)
+
+        history = fit(model, plots.Progress(train_loader), val_loader, device=options.device, **options.for_fit)
+        plots.print_history(history)
+        loss, accuracy = evaluate(model, test_loader, options.device)
+        print(f"\ntest loss {loss:.3f}, test accuracy {accuracy:.3f}")
+        plots.draw_all(history, model, test_loader, options.device)
+
+
+if __name__ == "__main__":
+    main()
