@@ -12,6 +12,9 @@ def train_one_epoch(model, loader, optimizer, device="cpu") -> float:
     optimizer  already holds the model's parameters and the learning rate
     device     "cpu" or "cuda": where images and labels go before the model sees them
 
+    The model is in training mode meanwhile (dropout on, BatchNorm learns), and every step is
+    made by the optimizer, whatever its kind.
+
     Returns the mean cross-entropy loss over all images of the epoch, as a plain float.
     Over images, not over batches: the last batch may be smaller, so weigh each batch's
     mean by its number of images.
@@ -36,6 +39,9 @@ def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu") -> dic
 
     Build one optimizer with learning rate `lr`, then for each epoch: train on train_loader,
     evaluate on val_loader. Validation images are for measuring only, never for training.
+
+    Learning rates that suit: plain SGD about 0.1, SGD with momentum 0.01 to 0.05, Adam and
+    AdamW 0.001 to 0.003. A file of 8,000 pictures needs more epochs than one of 60,000.
 
     Returns {"train_loss": [...], "val_loss": [...], "val_accuracy": [...]}, one float per
     epoch in each list.
