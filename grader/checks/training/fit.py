@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.fit_run import PASSES, TRAIN, FitRun, Fits
+from grader.checks.training.fit_run import TRAIN, FitRun, Fits
 from grader.engine.answer import Answer
 from grader.engine.check import fail
 
 CLOSE = 1e-3  # a student may round to three decimals
+SAME_RATE = 1.02  # within an epoch, the largest rate in times of the smallest
+FAR = 4.05  # how far the largest rate may be from lr, as a factor
+AS_BEFORE = 0.55  # of what the first epoch gained: an epoch that goes on where it ended gains more on average
+WORSE = 1.1  # what is left, in times of the last epoch's loss: averages of weights stay below
 DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
 REAL_BATCHES = 112  # an epoch of the real training set has at least so many
 ENTRIES, KEYS_SHOWN = 50, 12  # of a history: so many the probe sends
@@ -167,7 +171,13 @@ def judge_training(fits: Fits) -> None:
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")
     name_validation_training(run)
+    name_fresh_start(run)
+    if not all(run.unchanged):
+        judge_what_is_left(run)
     if not all(fits.still.unchanged):
+        judge_rate(run, fits.one)
+        if len(fits.still.rates) and not fits.still.rates.any():
+            fail("weights-changed-outside-steps")
         fail("learning-rate-ignored")
     if all(run.unchanged):
         fail("weights-unchanged-by-fit", passes=run.learnt_passes)
@@ -178,21 +188,65 @@ def judge_training(fits: Fits) -> None:
         fail("some-layers-left-out", unchanged=sum(run.unchanged), all=len(run.unchanged))
 
 
-def judge_optimizer(run: FitRun) -> None:
-    """One optimizer for all epochs, whose learning rate does not collapse inside the first."""
-    steps = run.answer.part("steps")
-    which = steps.array("optimizer", (range(PASSES + 1),), "i")
-    lrs, after = steps.array("lr", which.shape), steps.array("after", which.shape, "i")
-    if not run.stand_ins or len(which) == 0 or not run.epochs:
+def name_fresh_start(run: FitRun) -> None:
+    """Fail when no epoch goes on where the one before it ended: each begins with as high a loss as the first."""
+    if not run.stand_ins or not run.val or len(run.epochs) < 3:
         return
+    first, *later = (epoch.loss for epoch in run.epochs)
+    gained = run.learnt[0] - run.val[0].loss
+    if gained > 0 and all(loss > first - AS_BEFORE * gained for loss in later):
+        fail("weights-begin-anew", first=first, second=later[0])
+
+
+def judge_what_is_left(run: FitRun) -> None:
+    """fit leaves the weights of its last epoch, or of its best one."""
+    looks = [run.within(run.val, epoch)[-1:] for epoch in range(len(run.epochs))]
+    if not run.stand_ins or len(looks) < 2 or not all(looks):
+        return
+    ends = [look[0] for look in looks]
+    fine = [ends[-1], min(ends, key=lambda look: look.loss), max(ends, key=lambda look: look.accuracy)]
+    if any(abs(run.left - look.loss) <= CLOSE * max(1.0, look.loss) for look in fine):
+        return
+    for number, look in enumerate(ends, 1):
+        if abs(run.left - look.loss) <= CLOSE * max(1.0, look.loss):
+            fail("fit-keeps-another-epoch", epoch=number, epochs=len(ends))
+    if run.left > WORSE * ends[-1].loss:
+        fail("fit-leaves-other-weights", left=run.left, last=ends[-1].loss)
+
+
+def judge_optimizer(fits: Fits) -> None:
+    """One optimizer for all epochs, whose learning rate is the given one, and changes between epochs alone."""
+    run = fits.three
+    if not run.stand_ins or len(run.rates) == 0 or not run.epochs:
+        return
+    which, after = run.optimizers, run.steps_after
     end = run.epochs[0].at + 1  # passes seen when the last step of epoch 1 is made
     first, later = set(which[after <= end].tolist()), set(which[after > end].tolist())
     if len(first) > 2 or (first and later and not first & later):
         fail("optimizer-rebuilt", count=len(first | later), epochs=len(run.epochs))
-    rates = lrs[after <= end]
+    rates = run.rates[after <= end]
     if len(rates) < 3 or rates[0] <= 0:
         return
     ratios = rates[1:] / np.maximum(rates[:-1], 1e-300)
     steady = np.allclose(ratios, ratios[0], rtol=1e-3) and ratios[0] ** REAL_BATCHES < 0.01
     if rates.min() <= 0.05 * rates[0] or steady:
         fail("learning-rate-collapses", first=rates[0], last=rates.min(), batches=len(rates))
+    if rates.max() > SAME_RATE * rates.min():
+        fail("rate-changes-inside-epoch", first=rates[0], last=rates[-1], batches=len(rates))
+    judge_rate(run, fits.one)
+
+
+def judge_rate(run: FitRun, half: FitRun) -> None:
+    """The rate of the steps comes from lr: not far from it, and half of it when lr is half."""
+    if not run.stand_ins or len(run.rates) == 0:
+        return
+    largest, given = float(run.rates.max()), run.inputs["lr"]
+    if len(half.rates) and abs(largest / half.rates.max() - 1) < 0.02:
+        return  # lr has no effect at all, which has a name of its own
+    if not given / FAR <= largest <= given * FAR:
+        fail("rate-is-another", used=largest, given=given)
+    if len(half.rates) == 0 or half.rates.min() <= 0 or run.rates.min() <= 0:
+        return
+    ratios = largest / half.rates.max(), run.rates[0] / half.rates[0]  # a warm-up may depend on the number of epochs
+    if not any(abs(ratio - 2) < 0.3 for ratio in ratios):
+        fail("rate-not-in-proportion", whole=largest, half=float(half.rates.max()), given=given, other=given / 2)

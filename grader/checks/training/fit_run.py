@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,29 @@ class FitRun:
         after, _ = numbers.two_layers(new, pixels, labels)
         changes = np.concatenate([(b - a).ravel() for a, b in zip(old, new)])
         return before, after, numbers.cosine(-changes, np.concatenate([s.ravel() for s in slope]))
+
+    @cached_property
+    def optimizers(self) -> np.ndarray:
+        """Of each step: the number of its optimizer, int64 (N,)."""
+        return self.answer.part("steps").array("optimizer", (range(PASSES + 1),), "i")
+
+    @cached_property
+    def rates(self) -> np.ndarray:
+        """Of each step: its learning rate, float64 (N,)."""
+        return self.answer.part("steps").array("lr", self.optimizers.shape)
+
+    @cached_property
+    def steps_after(self) -> np.ndarray:
+        """Of each step: how many passes came before it, int64 (N,)."""
+        return self.answer.part("steps").array("after", self.optimizers.shape, "i")
+
+    @property
+    def left(self) -> float:
+        """The loss of the network that fit leaves behind, on the validation images."""
+        weights = self.answer.parts("weights", TENSORS)
+        new = [w.array("after", s).astype(np.float64) for w, s in zip(weights, SHAPES)]
+        pixels = self.inputs["val_images"].reshape(VAL, -1)[:, 1:].astype(np.float64)
+        return numbers.two_layers(new, pixels, self.inputs["val_labels"])[0]
 
     def window(self, epoch: int) -> tuple[int, int]:
         """Between the last pass of training epoch `epoch` (from 0) and the first of the next."""
