@@ -148,10 +148,13 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
     best = sorted(better, key=lambda i: -better[i])[:2]
     part = at_fault(with_exchanges.result(), own, ours)
-    if best and (better[best[0]] >= ours - NEAR or part not in ("data", "network")):
-        # a change that leaves nothing to wish for, or the best there is where data and network are in order
-        wanted = accuracy + CLEAR if better[best[0]] >= ours - NEAR else laboratory.student.rubric.tiers[-1].at
-        if changed_one := changed_advice(laboratory, [CHANGES[index] for index in best], wanted):
+    near = bool(best) and better[best[0]] >= ours - NEAR
+    if near or part not in ("data", "network"):
+        # a change that leaves nothing to wish for, or the best there is where data and network are in order; twice
+        # the epochs always, because a short training says little about them
+        wanted = accuracy + CLEAR if near else laboratory.student.rubric.tiers[-1].at
+        changes = [*(CHANGES[index] for index in best), *([] if near else [{"epochs": 2.0}])]
+        if changed_one := changed_advice(laboratory, changes, wanted):
             return changed_one
     if part and (exchanged := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
         return exchanged
