@@ -100,8 +100,11 @@ def test_a_function_that_waits_for_ever_is_stopped_and_named(tier, graded):
 
 
 def test_naps_are_no_stall(judged):
-    """Four calls of forward, each of which sleeps for longer than half the time that is allowed."""
-    nap = "        import time\n        time.sleep(1.8)\n"
+    """The first four calls of forward, each of which sleeps for longer than half the time that is allowed."""
+    nap = (
+        "        import time\n        kind = type(self)\n        kind.naps = getattr(kind, 'naps', 0) + 1\n"
+        "        time.sleep(1.8 if kind.naps <= 4 else 0)\n"
+    )
     found = judged(files(forward=nap), stalls_after(3), "score-shape")
     assert found.status == "passed" and found.seconds > 5, found
 
