@@ -28,6 +28,7 @@ def solved() -> dict:
     solutions = {
         name: re.sub(r"(?m)^\s*#{1,3} ?(BEGIN|END) SOLUTION\n", "", text)
         for name, text in build.read_solution(ROOT).items()
+        if name in WEEK.files
     }
     return json.loads(notebook(render(ROOT, "notebook.py.j2", context(ROOT)), solutions))
 
