@@ -78,6 +78,9 @@ def test_it_is_refused_until_build_records_it_and_then_reaches_everything(course
     assert released.returncode == 0, released.stderr
     recorded = course.parent / "released" / "grader" / "digits.toml"
     assert recorded.read_bytes() == (course / "grader" / "digits.toml").read_bytes()
+    for name in ("README.md", "LICENSE"):  # nobody is told that the pictures are another's
+        assert not re.search(r"(?<!-)MNIST|LeCun|CC BY", (course.parent / "released" / name).read_text("utf-8")), name
+    assert "the pictures: Fashion-MNIST" in (course.parent / "released" / "README.md").read_text("utf-8")
 
 
 def test_students_see_the_names_in_their_own_pictures(course, monkeypatch):

@@ -242,7 +242,7 @@ def test_without_tomlkit_nothing_is_trained_for_a_file_that_cannot_be_written(tm
 def test_bad_input_is_one_sentence(tmp_path, capsys):
     folder = corpus(tmp_path / "corpus")
     assert calibrate.run(arguments("--corpus", str(folder), "--wheats", "nobody", "--out", str(tmp_path / "o"))) == 2
-    assert "no wheat called nobody" in capsys.readouterr().err
+    assert "no wheat called nobody; the names are those of the files in" in capsys.readouterr().err
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert calibrate.run(arguments("--corpus", str(folder), "--out", str(tmp_path / "file"))) == 2
     assert "cannot be written" in capsys.readouterr().err

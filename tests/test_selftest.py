@@ -108,6 +108,19 @@ def test_an_option_that_would_change_nothing_is_refused(options, told, corpus, t
     assert not (tmp_path / "out").exists()
 
 
+def test_the_files_of_one_entry_can_be_had(tmp_path, capsys):
+    there = tmp_path / "mine"
+    assert selftest.run(arguments("lazy-layers", "--files", str(there))) == 0
+    assert "LazyLinear" in (there / "model.py").read_text(encoding="utf-8") and (there / "train.py").is_file()
+    for names, told in (
+        (["lazy-layers"], "is there already; choose a new folder."),
+        ([], "--files takes the NAME of one wheat or chaff."),
+        (["lazy-layer"], "Did you mean lazy-layers?"),
+    ):
+        assert selftest.run(arguments(*names, "--files", str(there))) == 2
+        assert capsys.readouterr().err.endswith(f"{told}\n")
+
+
 def test_a_check_without_points_shows_what_was_lost(corpus, tmp_path):
     rubric = tmp_path / "rubric.toml"
     text = RUBRIC.read_text(encoding="utf-8")
@@ -148,6 +161,7 @@ def test_bad_state_is_one_sentence(corpus, tmp_path):
     for folder, out, more in cases:
         done = run(folder, out, *more)
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "There is no entry called nobody; the names are those of the files in wheats/, chaffs/" in done.stderr
     damaged = corpus / "chaffs" / "broken.toml"
     for content in ("what = ", "source = 'no what'", "what = 'w'\nfiles = 3\n[[patch]]\nfile = 'data.py'"):
         damaged.write_text(content, encoding="utf-8")

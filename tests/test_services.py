@@ -271,10 +271,11 @@ def test_the_harness_grades_what_was_uploaded(autograder_zip, tmp_path, worth):
     for name in ("data.py", "model.py"):
         shutil.copy(ROOT / "solution" / name, root / "submission")
     shutil.copy(ROOT / "assignment" / "train.py", root / "submission")
-    environment = os.environ | {"GRADER_ROOT": str(root), "GRADER_PYTHON": sys.executable}
+    environment = os.environ | {"GRADER_ROOT": root.name, "GRADER_PYTHON": sys.executable}
     done = subprocess.run(
-        [str(root / "source" / "run_autograder")], env=environment, capture_output=True, text=True, timeout=400
-    )
+        [str(root / "source" / "run_autograder")],
+        cwd=root.parent, env=environment, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     results = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
     assert results["score"] == worth("data", "model") == sum(test["score"] for test in results["tests"])

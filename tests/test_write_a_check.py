@@ -72,13 +72,8 @@ def test_the_check_passes_the_reference_and_names_the_mistake(repository, tmp_pa
 
 def test_what_a_student_reads_is_complete(repository):
     """Through the copy's own engine: the hint is found and filled, and `build` takes what was added."""
-    code = (
-        "from grader.corpus import entries; from pathlib import Path; e = entries.load(Path(__import__('sys').argv[1]))"
-    )
-    code += (
-        "; [Path('mine').mkdir(), *(Path('mine', n).write_text(t, 'utf-8') for n, t in entries.source_of(e).items())]"
-    )
-    subprocess.run([sys.executable, "-c", code, "tests/chaffs/upper-half-only.toml"], cwd=repository, check=True)
+    done = run(repository, "selftest", "upper-half-only", "--files", "mine")
+    assert done.returncode == 0, done.stderr
     done = run(repository, "try", "all-pixels", "mine")
     assert done.returncode == 1, done.stderr
     assert "half-unseen at TODO 4, forward in model.py" in done.stdout and "pixels in the lower half" in done.stdout

@@ -20,7 +20,7 @@ from rich.text import Text
 from grader.contract import WEEK
 from grader.corpus import thresholds
 from grader.corpus import verdicts as matrix
-from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, course, load_all
+from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, course, demand_known, load_all
 from grader.corpus.selftest import add_common, carry_out, positive, stopped
 from grader.corpus.selftest_plan import OWN, reference_or_damaged, source_in
 from grader.corpus.thresholds import ENOUGH_SEEDS, Measured, Proposal
@@ -85,8 +85,7 @@ def solutions(args: argparse.Namespace) -> dict[str, dict[str, str]]:
     wheats = {entry.name: entry for entry in load_all("wheats", args.corpus)}
     strong = [name for name, entry in wheats.items() if not entry.weak]
     names = strong if args.wheats == ["all"] else args.wheats
-    if unknown := [name for name in names if name not in wheats]:
-        raise CorpusDamaged(f"{args.corpus} has no wheat called {', '.join(unknown)}.")
+    demand_known(names, wheats, "wheat", f"in {args.corpus / 'wheats'}, without .toml")
     base, own = reference_or_damaged(), course()
     found = {REFERENCE: base} if own == base else {OWN: own, REFERENCE: base}
     for name in names:

@@ -23,8 +23,9 @@ new = "return self.output(x).softmax(dim=1)"
 from __future__ import annotations
 
 import ast
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -95,6 +96,15 @@ def entry_of(name: str, raw: dict[str, Any]) -> Entry:
 def load_all(kind: str, folder: Path = ROOT / "tests") -> list[Entry]:
     """Every entry of tests/KIND ("wheats", "chaffs"), by name; `folder`: another corpus. Raises CorpusDamaged."""
     return [load(path) for path in sorted((folder / kind).glob("*.toml"))]
+
+
+def demand_known(names: Collection[str], known: Collection[str], kind: str, places: str) -> None:
+    """Raises CorpusDamaged when one of the names is unknown: with the closest one, and where all of them stand."""
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise CorpusDamaged(f"There is no {kind} called {name}; the names are those of the files {places}.{meant}")
 
 
 def reference() -> dict[str, str]:

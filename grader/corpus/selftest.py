@@ -21,8 +21,8 @@ from grader.corpus import hostile
 from grader.corpus import selftest_report as forms
 from grader.corpus import verdicts as matrix
 from grader.corpus.attacks import Attack
-from grader.corpus.entries import ROOT, CorpusDamaged, Entry
-from grader.corpus.selftest_plan import KINDS, LONG, SEEDS, Plan, load_entries, planned
+from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, Entry
+from grader.corpus.selftest_plan import KINDS, LONG, SEEDS, Plan, load_entries, planned, source_in
 from grader.corpus.trials import CannotKeep, Pool, Row, Store, Trial, judging_digest, open_trials, rows_of, start_server
 from grader.engine.contract import Contract
 from grader.engine.rubric import BadRubric, Rubric, load_rubric
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run all parts for every chaff and seed, not only those that see what they change",
     )
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests", metavar="DIR", help="holds wheats/ and chaffs/")
+    parser.add_argument("--files", type=Path, metavar="DIR", help="put the files of NAME into DIR, and grade nothing")
     add_common(parser, "selftest-out")
 
 
@@ -102,6 +103,8 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         entries = load_entries(args)
+        if args.files:
+            return put_files(args, entries)
         plan = planned(args, entries)
         attacks: dict[str, Attack] = {}
         if "attacks" in (args.only or ()):
@@ -120,6 +123,26 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
         return 2
     finally:
         store.close()
+
+
+def put_files(args: argparse.Namespace, entries: dict[str, dict[str, Entry]]) -> int:
+    """Write what one entry would hand in, to look at it or to try a check on it. Raises CorpusDamaged."""
+    chosen = [kind[name] for kind in entries.values() for name in dict.fromkeys(args.names) if name in kind]
+    if len(chosen) != 1:
+        raise CorpusDamaged("--files takes the NAME of one wheat or chaff.")
+    try:
+        texts = source_in(chosen[0], entries["wheats"])
+        args.files.mkdir(parents=True)
+        for name, text in texts.items():
+            write_text(args.files / name, text)
+    except DoesNotFit as error:
+        raise CorpusDamaged(f"{error}.") from error
+    except FileExistsError as error:
+        raise CorpusDamaged(f"{args.files} is there already; choose a new folder.") from error
+    except OSError as error:
+        raise CorpusDamaged(f"{args.files} cannot be written: {error.strerror}.") from error
+    print(f"The files of {chosen[0].name} are in {args.files}.")
+    return 0
 
 
 def session(

@@ -15,6 +15,7 @@ from grader.corpus.entries import (
     DoesNotFit,
     Entry,
     course,
+    demand_known,
     load_all,
     reference,
     source_of,
@@ -50,8 +51,7 @@ def load_entries(args: argparse.Namespace) -> dict[str, dict[str, Entry]]:
     known = {name for kind in entries.values() for name in kind} | {
         p.stem for p in (args.corpus / "attacks").glob("*.toml")
     }
-    if unknown := [name for name in args.names if name not in known]:
-        raise CorpusDamaged(f"{args.corpus} has no entry called {', '.join(unknown)}.")
+    demand_known(args.names, known, "entry", f"in wheats/, chaffs/ and attacks/ of {args.corpus}, without .toml")
     return entries
 
 
