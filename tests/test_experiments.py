@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from grader.checks.accuracy import experiments
 from grader.checks.accuracy.curve import reading
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
+from grader.engine.answer import Answer
 from grader.engine.rubric import load_rubric
 
 GUESSES = dict.fromkeys(range(10), 10)
@@ -87,3 +90,15 @@ def curves(**given: list[float]) -> dict[str, list[float]]:
 def test_a_curve_is_read_as_a_person_would(history, answers, accuracy, says):
     said = reading(history, answers, accuracy)
     assert says in said and bool(says) == bool(said)
+
+
+@pytest.mark.parametrize(("told", "left"), [(float("nan"), 5.0), (-1.0, 5.0), (float("inf"), 5.0), (4.0, 8.0)])
+def test_a_clock_that_lies_does_not_make_the_time_longer(monkeypatch, told, left):
+    """What a child says of the time it took ends up between 0 and what it was given; no number means all of it."""
+    answer = Answer({"used": told})
+    monkeypatch.setattr(experiments, "secret_root", lambda student: "")
+    monkeypatch.setattr(experiments.Laboratory, "read", lambda *_: [])
+    laboratory = object.__new__(experiments.Laboratory)
+    laboratory.student, laboratory.left, laboratory.code = SimpleNamespace(experiment=lambda *_, **__: answer), 10.0, []
+    laboratory.run([{}])
+    assert laboratory.left == left

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +13,7 @@ import pytest
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine.rubric import load_rubric
-from grader.engine.worker.trusted import reserve
+from grader.engine.worker.trusted import family, reserve
 from grader.engine.worker.trusted.job import Job, Request
 from grader.engine.worker.trusted.reserve import Reserve
 
@@ -85,3 +87,23 @@ def test_a_job_that_is_no_longer_wanted_does_not_wait(machine):
     unwanted.end("cancelled")
     with kept.room_for(job()), kept.room_for(unwanted):
         pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the tables are told by /proc")
+def test_the_kernels_tables_of_pages_count():
+    """64 GB that are only read cost no page; the tables of them take 128 MB."""
+    code = (
+        "import mmap, sys; held = mmap.mmap(-1, 1 << 36, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ);"
+        "print(end='.', flush=True); sys.stdin.readline();"
+        "[held[at] for at in range(0, 1 << 36, 1 << 21)]; print(end='.', flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout
+        process.stdout.read(1)
+        before = family.memory(family.members(process.pid))
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.read(1)
+        after = family.memory(family.members(process.pid))
+        process.kill()
+    assert 120_000_000 < after - before < 300_000_000

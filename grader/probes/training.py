@@ -79,6 +79,7 @@ def epochs(
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
+    relabelled: the first batch alone, with `small`, once its first half has other labels
     each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
     afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
     training: the mode of each pass that was learnt from, bools; images_kept: whether the network got the images
@@ -88,7 +89,10 @@ def epochs(
     whole = list(range(len(images)))
     batches = [whole[at : at + batch_size] for at in range(0, len(images), batch_size)]
 
-    def epoch(calls: list[list[int]], lr: float, momentum: float = 0.0) -> dict[str, Any]:
+    others = labels.copy()
+    others[: batch_size // 2] = (others[: batch_size // 2] + 5) % 10
+
+    def epoch(calls: list[list[int]], lr: float, momentum: float = 0.0, labels: np.ndarray = labels) -> dict[str, Any]:
         recorder = Recorder()
         model = OneLayer(recorder, weight, frozen)
         optimizer = RecordingSGD(recorder, model.parameters(), lr, momentum)
@@ -117,6 +121,7 @@ def epochs(
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0),
+        "relabelled": epoch(batches[:1], small, labels=others),
     }
 
 

@@ -99,7 +99,8 @@ class Laboratory:
         arguments = {"root": secret_root(self.student), "code": self.code, "plans": plans, "seconds": seconds, **size}
         answer = self.student.experiment(PROBE, seconds, **arguments)
         try:
-            used = seconds if answer is None else min(max(answer.number("used"), 0.0), seconds)
+            told = math.nan if answer is None else answer.number("used")
+            used = min(told, seconds) if told > 0 else seconds  # nan, too: the child's clock may have been exchanged
             self.left -= used / (2 if short else 1)  # short trainings run in two children side by side
             return none if answer is None else [*self.read(answer, plans), *none][: len(plans)]
         except (ProtocolBroken, NotSeen):  # no answer of the probe: there is nothing to say

@@ -20,7 +20,8 @@ from grader.engine.student import Student
 
 NAMES = ("train", "val", "test")
 TITLES = {"train": "training", "val": "validation", "test": "test"}
-MOST_UNKNOWN = 0.5  # share of a loader's pictures; above it, what is known of the others says nothing
+FEW_UNKNOWN = 0.05  # share of a loader's pictures; above it, some pictures are not what the file holds
+MOST_UNKNOWN = 0.5  # above this, what is known of the others says nothing
 WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
 LARGE = 6_500  # pictures in the training file of which only the lengths are looked at
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
@@ -216,22 +217,22 @@ class Served:
 
 
 def known_pictures(student: Student) -> None:
-    """What a check of the loaders needs before it may pass: most of what each of them serves stands in its file, and
-    it is not the same few pictures again and again."""
+    """What a check of the loaders needs before it may pass: most of what each of them serves stands in its file (all
+    of it, but for what changes from pass to pass), and it is not the same few pictures again and again."""
     served = Served(student)
     for name in NAMES:
         first = served.read(name)
-        known = first.ids[first.known]
-        if first.match.unknown_share <= MOST_UNKNOWN:
-            if (repeated := len(known) - len(np.unique(known))) > len(known) / 2:
-                fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
-            continue
-        if served.changing(name):  # `preparation` names that
-            if resembling(first.images[~first.known], served.tracers.pictures) > MOST_UNKNOWN:
-                continue  # moved or turned at random, and the other checks see enough
-            waits_for("the loaders serve pictures that can be recognised")
-        unknown = int((~first.known).sum())
-        fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
+        known, unknown = first.ids[first.known], int((~first.known).sum())
+        few = first.match.unknown_share <= FEW_UNKNOWN
+        if not few and served.changing(name):  # `preparation` names that
+            if resembling(first.images[~first.known], served.tracers.pictures) <= MOST_UNKNOWN:
+                waits_for("the loaders serve pictures that can be recognised")
+        elif not few:
+            if served.transform_finding is not None and first.match.unknown_share <= MOST_UNKNOWN:
+                waits_for("make_transform gives pictures that can be recognised")
+            fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
+        if (repeated := len(known) - len(np.unique(known))) > len(known) / 2:
+            fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
 
 
 def distinct(images: np.ndarray) -> set[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.fit_run import TRAIN, FitRun, Fits
+from grader.checks.training.fit_run import TRAIN, FitRun, Fits, Look
 from grader.engine.answer import Answer
 from grader.engine.check import fail
 
@@ -79,6 +79,7 @@ def judge_numbers(run: FitRun, epochs: int) -> None:
         fail("validation-never-read")
     judge_validation(run, lists)
     judge_train_loss(run, lists)
+    judge_reported(run, lists)
 
 
 def _name_count(counts: list[int], done: int, epochs: int) -> None:
@@ -146,6 +147,25 @@ def _name_entry(key: str, values: np.ndarray, wanted: Candidates, reported: Sequ
         if len(values) > 1 and np.ptp(values) == 0:
             fail("history-same-every-epoch", key=key, got=value)
         fail("history-not-measured", key=key, epoch=at + 1, got=value, expected=possible[0])
+
+
+def judge_reported(run: FitRun, lists: dict[str, np.ndarray]) -> None:
+    """What the student's own functions returned may be a wrong number, and yet it must go where the loss went."""
+    for key, all_looks in (("train_loss", [[one] for one in run.epochs]), ("val_loss", looks_of(run, run.val))):
+        pairs = [(value, looks[0].loss) for value, looks in zip(lists[key], all_looks) if looks]
+        if len(pairs) < 2 or not run.reported:
+            continue
+        values, measured = np.array(pairs).T
+        way, wanted = np.sign([values[-1] - values[0], measured[-1] - measured[0]])
+        if np.ptp(values) == 0 < np.ptp(measured):
+            fail("history-same-every-epoch", key=key, got=float(values[0]))
+        if key == "val_loss" and way == -wanted:
+            fail("history-not-measured", key=key, epoch=len(pairs), got=float(values[-1]), expected=float(measured[-1]))
+
+
+def looks_of(run: FitRun, looks: list[Look]) -> list[list[Look]]:
+    """Those after each epoch."""
+    return [run.within(looks, epoch) for epoch in range(len(run.epochs))]
 
 
 def judge_train_loss(run: FitRun, lists: dict[str, np.ndarray]) -> None:

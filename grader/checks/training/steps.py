@@ -17,6 +17,8 @@ BATCH, BATCHES = 4, 3
 LENGTH = 0.02  # of each picture as a vector: keeps gradients below any clipping threshold
 SMALL, LARGE = 0.25, 2500.0  # learning rates: LARGE * LENGTH**2 = 1, so that each step matters for the next
 WEIGHT = (10, 784)
+LABELS_PART = 0.02  # of what an image adds to an update: so much at least changes with its label
+KINDS = ("together", "momentum", "large", "split", "still", "relabelled")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Epochs:
     large: Epoch
     split: Epoch
     still: Epoch
+    relabelled: Epoch
 
     @property
     def first(self) -> Epoch:
@@ -92,12 +95,13 @@ def observe_epochs(student: Student) -> Epochs:
     }
     answer = student.observe("training.epochs", **inputs)
     start = inputs["weight"]
-    single = {name: Epoch(answer.part(name), start) for name in ("together", "momentum", "large", "split", "still")}
+    single = {name: Epoch(answer.part(name), start) for name in KINDS}
     return Epochs(inputs, [Epoch(one, start) for one in answer.parts("alone", BATCHES)], **single)
 
 
 def seen_in_updates(student: Student) -> None:
-    """What a check of the updates needs before it may pass: they come from the batches. `step` names the fault.
+    """What a check of the updates needs before it may pass: they come from the batches and their labels. `step` names
+    the fault.
 
     Whatever the loss, a gradient of one layer is put together from the batch's images (and from the weights, with
     weight decay). Where nothing moved, at least a gradient must have come back to the scores.
@@ -106,11 +110,27 @@ def seen_in_updates(student: Student) -> None:
     moved = [at for at, epoch in enumerate(epochs.alone) if epoch.moved and np.isfinite(epoch.weight).all()]
     if moved:
         shares, parts = zip(*(of_batch(epochs, at) for at in moved))
-        follows = min(shares) > 0.5 and not (len(parts) > 1 and all(np.allclose(p, parts[0], rtol=0.1) for p in parts))
+        alike = len(parts) > 1 and all(np.allclose(p, parts[0], rtol=0.1) for p in parts)
+        follows = min(shares) > 0.5 and not alike and follows_labels(epochs)
     else:
         follows = any("backward" in epoch.events for epoch in (*epochs.alone, epochs.together))
     if not follows:
         waits_for("the weights move along a gradient of the batch")
+
+
+def follows_labels(epochs: Epochs) -> bool:
+    """Whether an image with another label takes another part in the update of its batch, and its neighbours keep
+    theirs. So an update made of the pictures alone, or of dice, is told from a gradient of any loss."""
+    other = epochs.relabelled
+    if not (epochs.first.moved and other.moved and np.isfinite(other.change).all()):
+        return not epochs.first.moved
+    images = epochs.inputs["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
+    apart, whole = (
+        np.linalg.norm(c @ np.linalg.pinv(images), axis=0)
+        for c in (other.change - epochs.first.change, epochs.first.change)
+    )
+    changed, kept = apart[: BATCH // 2], apart[BATCH // 2 :]
+    return bool(changed.max() > LABELS_PART * whole.mean() and kept.mean() < changed.mean() / 2)
 
 
 def of_batch(epochs: Epochs, at: int) -> tuple[float, np.ndarray]:

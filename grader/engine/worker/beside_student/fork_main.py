@@ -21,6 +21,7 @@ import os
 import select
 import signal
 import socket
+import time
 import traceback
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ from grader.engine.worker.walls.seccomp import make_filter
 
 ANSWERS = 3  # the answer socket's number in a child; 0, 1 and 2 are its only other descriptors
 MOST_DESCRIPTORS = 4096
+LOOK_SECONDS = 1.0  # between two looks for processes that belong to no job
 SYSTEM_CALLS = b""  # the filter every child loads; made once
 
 
@@ -157,6 +159,7 @@ class Server:
         self.control, self.spared, self.pid = control, spared, os.getpid()
         self.surroundings, self.runtime = surroundings, runtime
         self.jobs: dict[int, str] = {}  # pid -> id
+        self.swept = time.monotonic()
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
@@ -165,13 +168,17 @@ class Server:
     def serve(self) -> NoReturn:
         self.control.send(b"ready")
         while True:
-            ready, _, _ = select.select([self.control.fileno(), self.wake_read], [], [])
+            ready, _, _ = select.select(
+                [self.control.fileno(), self.wake_read], [], [], LOOK_SECONDS if self.jobs else None
+            )
             if self.wake_read in ready:
                 try:
                     os.read(self.wake_read, 4096)
                 except BlockingIOError:
                     pass
             self.reap()
+            if self.jobs and time.monotonic() > self.swept + LOOK_SECONDS:
+                self.sweep()  # a job may start others beside itself (CLONE_PARENT), where nobody counts them
             if self.control.fileno() in ready:
                 message, descriptors, _, _ = socket.recv_fds(self.control, 1024, 2)
                 if not message:
@@ -230,6 +237,7 @@ class Server:
 
     def sweep(self) -> None:
         """Kill orphans: they come to this process, because it is their subreaper, and belong to no running job."""
+        self.swept = time.monotonic()
         for _ in range(200):
             orphans = [p for p in psutil.Process().children() if p.pid not in self.jobs and p.pid not in self.spared]
             orphans = [p for p in orphans if p.pid != os.getpid()]
