@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +61,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
     stand_ins: whether the grader's; history: see `written_down`, or what fit raised
     reported: (N,) float64, every number that epoch and evaluation returned
     passes: see `passes_of`; steps: see `steps_of`; other_models: how many calls were given another network
+    swapped: of LOOPS those that fit hands something else in the place of the model
     weights: one {before, after: float32} per parameter tensor
     """
     train_images, train_labels, train_batch, val_images, val_labels, val_batch = data
@@ -81,6 +83,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
         "reported": np.array(reported, dtype=np.float64),
         "passes": passes_of(recorder),
         "steps": steps_of(recorder),
+        "swapped": recorder.swapped,
         "other_models": recorder.events.count("other model"),
         "weights": [
             {"before": old.numpy(), "after": parameter.detach().to("cpu").float().numpy()}
@@ -95,8 +98,10 @@ def replaced(
 ) -> Iterator[None]:
     """Put the grader's functions, or the student's own with a note of what they return, in the student's module."""
 
-    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
+            if misplaced(own.get(name), args, kwargs) and name not in recorder.swapped:
+                recorder.swapped.append(name)
             if any(isinstance(a, torch.nn.Module) and a is not recorder.original for a in [*args, *kwargs.values()]):
                 recorder.events.append("other model")
             value = function(*args, **kwargs)
@@ -111,7 +116,7 @@ def replaced(
     chosen = own if lent is None else {name: lent[name] for name in LOOPS}
     try:
         for name, function in chosen.items():
-            setattr(module, name, noting(function))
+            setattr(module, name, noting(name, function))
         yield
     finally:
         for name in chosen:
@@ -119,6 +124,20 @@ def replaced(
                 setattr(module, name, own[name])
             else:
                 delattr(module, name)
+
+
+def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether the student's own function would get something else than a network as its model.
+
+    The stand-ins sort their arguments out; the student's function takes them as they come.
+    """
+    try:
+        bound = inspect.signature(own).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):  # Python says that itself when their own is called
+        return False
+    model = bound.get("model", next(iter(bound.values()), None))
+    handed = [*args, *kwargs.values()]
+    return not isinstance(model, torch.nn.Module) and any(isinstance(a, torch.nn.Module) for a in handed)
 
 
 @contextmanager

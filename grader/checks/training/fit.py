@@ -21,6 +21,7 @@ DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chanc
 REAL_BATCHES = 112  # an epoch of the real training set has at least so many
 ENTRIES, KEYS_SHOWN = 50, 12  # of a history: so many the probe sends
 PLAIN = ("number", "tensor", "tensor of shape [1]")  # types of an entry
+LOOPS = ("train_one_epoch", "evaluate")  # what fit calls
 KEYS = ("train_loss", "val_loss", "val_accuracy")
 Candidates = Sequence[Sequence[float]]  # the numbers that each entry of a list may be
 
@@ -187,6 +188,8 @@ def judge_train_loss(run: FitRun, lists: dict[str, np.ndarray]) -> None:
 def judge_training(fits: Fits) -> None:
     """The given network's weights change, through training images and the given learning rate alone."""
     run = fits.three
+    if swapped := run.answer.texts("swapped", range(len(LOOPS) + 1)):
+        fail("call-arguments-swapped", function=swapped[0] if swapped[0] in LOOPS else LOOPS[0])
     name_untrained(run)
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")
