@@ -10,6 +10,8 @@ from typing import IO
 
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
+WARNING = re.compile(r"^\S.*[\\/].*:\d+: \w*Warning: ")  # as the module warnings writes them: PATH:LINE: KIND: TEXT
+BAR = re.compile(r"\d+%\|.*\|")  # tqdm
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -17,6 +19,18 @@ def clean(text: str) -> str:
     """Without terminal escapes and control characters; newlines and tabs stay."""
     text = ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in UNPRINTABLE)
+
+
+def own_prints(text: str) -> str:
+    """What student code printed, without what it did not write itself: progress bars, warnings of libraries."""
+    kept: list[str] = []
+    after_warning = False
+    for line in clean(re.sub(r"[^\n]*\r(?!\n)", "", text)).split("\n"):  # of a line written over, the last state
+        quoted = after_warning and line.startswith("  ")  # a warning quotes the line that caused it
+        after_warning = bool(WARNING.search(line))
+        if not (quoted or after_warning or BAR.search(line)):
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def apart(text: str, links: Sequence[str]) -> Iterator[tuple[str, bool]]:

@@ -20,7 +20,7 @@ from grader.engine.endings import NotSeen, ProtocolBroken, finding_of, malformed
 from grader.engine.hints import Hint, links_of, load_hints
 from grader.engine.keys import Key, installation_key
 from grader.engine.own_lines import own_lines, without_lines
-from grader.engine.printable import clean, one_line
+from grader.engine.printable import one_line, own_prints
 from grader.engine.result import CheckResult, Result, Status
 from grader.engine.rubric import Rubric, load_rubric
 from grader.engine.run_folders import private_folder, remove_folder
@@ -231,7 +231,7 @@ class Run:
             },
             checks=tuple(done),
             recorded=dict(self.notes.recorded),
-            prints=clean(self.notes.prints.get(first.id, ""))[-2000:] if first else "",
+            prints=own_prints(self.notes.prints.get(first.id, ""))[-2000:] if first else "",
             evidence=self.notes.evidence,
             links=links_of(self.hints),
             trouble=trouble.page(self.results, self.traces),

@@ -1,0 +1,30 @@
+"""What student code printed, as a report shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from grader.engine.printable import own_prints
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("epoch 1\nepoch 2\n", "epoch 1\nepoch 2\n"),
+        (" 10%|#   | 3/30\r 50%|##  | 15/30\r100%|####| 30/30 [00:01<00:00]\ndone\n", "done\n"),
+        ("working\rready\n", "ready\n"),
+        (
+            "/usr/lib/python3/site-packages/torch/x.py:12: UserWarning: lr_scheduler.step() before it\n"
+            "  warnings.warn(\nloss 2.3\n",
+            "loss 2.3\n",
+        ),
+        ("C:\\lib\\torch\\x.py:3: FutureWarning: soon\nmine\n", "mine\n"),
+        (
+            "  indented of mine\n100 % right\n50% of it | or so\n",
+            "  indented of mine\n100 % right\n50% of it | or so\n",
+        ),
+        ("\x1b[31mred\x1b[0m\r\nline\n", "red\nline\n"),
+    ],
+)
+def test_progress_bars_and_warnings_of_libraries_are_not_the_students(printed, shown):
+    assert own_prints(printed) == shown
