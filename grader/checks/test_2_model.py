@@ -90,6 +90,9 @@ def test_raw_scores(student: Student) -> None:
         training = network.array("training", SCORES)
         if np.isfinite(training).all() and sums_to_one(training, axis=1):
             fail("scores-are-probabilities", row_sum=float(training[0].sum()))
+        dropped, otherwise = float((training == 0).mean()), max(float((s == 0).mean()) for s in telling)
+        if otherwise < 0.01 and 0.02 < dropped < 0.98:
+            fail("dropout-on-scores", zeros=f"{100 * dropped:.0f} %")
 
 
 @check("independent", part="model", todo=4, calls=CALLS)
