@@ -135,4 +135,4 @@ def test_fit_learns(student: Student) -> None:
     for run in (fits.three, fits.still):
         end_if_raised(run.answer, "history")
     fit.judge_training(fits)
-    fit.judge_optimizer(fits)
+    fit.judge_optimizer(fits.three)

@@ -15,6 +15,7 @@ from grader.engine.check import fail
 CLOSE = 1e-3  # a student may round to three decimals
 SAME_RATE = 1.02  # within an epoch, the largest rate in times of the smallest
 FAR = 4.05  # how far the largest rate may be from lr, as a factor
+LEARNT = 0.05  # loss that the first epoch must take off before anything can be said of the next
 AS_BEFORE = 0.55  # of what the first epoch gained: an epoch that goes on where it ended gains more on average
 WORSE = 1.1  # what is left, in times of the last epoch's loss: averages of weights stay below
 DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
@@ -194,11 +195,11 @@ def judge_training(fits: Fits) -> None:
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")
     name_validation_training(run)
+    judge_rate(run, fits.one)
     name_fresh_start(run)
     if not all(run.unchanged):
         judge_what_is_left(run)
     if not all(fits.still.unchanged):
-        judge_rate(run, fits.one)
         if len(fits.still.rates) and not fits.still.rates.any():
             fail("weights-changed-outside-steps")
         fail("learning-rate-ignored")
@@ -217,7 +218,7 @@ def name_fresh_start(run: FitRun) -> None:
         return
     first, *later = (epoch.loss for epoch in run.epochs)
     gained = run.learnt[0] - run.val[0].loss
-    if gained > 0 and all(loss > first - AS_BEFORE * gained for loss in later):
+    if gained > LEARNT and all(loss > first - AS_BEFORE * gained for loss in later):
         fail("weights-begin-anew", first=first, second=later[0])
 
 
@@ -237,9 +238,8 @@ def judge_what_is_left(run: FitRun) -> None:
         fail("fit-leaves-other-weights", left=run.left, last=ends[-1].loss)
 
 
-def judge_optimizer(fits: Fits) -> None:
-    """One optimizer for all epochs, whose learning rate is the given one, and changes between epochs alone."""
-    run = fits.three
+def judge_optimizer(run: FitRun) -> None:
+    """One optimizer for all epochs, whose learning rate changes between epochs alone."""
     if not run.stand_ins or len(run.rates) == 0 or not run.epochs:
         return
     which, after = run.optimizers, run.steps_after
@@ -256,7 +256,6 @@ def judge_optimizer(fits: Fits) -> None:
         fail("learning-rate-collapses", first=rates[0], last=rates.min(), batches=len(rates))
     if rates.max() > SAME_RATE * rates.min():
         fail("rate-changes-inside-epoch", first=rates[0], last=rates[-1], batches=len(rates))
-    judge_rate(run, fits.one)
 
 
 def judge_rate(run: FitRun, half: FitRun) -> None:
