@@ -211,7 +211,7 @@ def test_hostile_submissions_among_twenty_change_nothing_for_the_others(server, 
     hostile = [attacks.load(ROOT / "tests" / "attacks" / f"{name}.toml") for name in names]
     places = {name: tmp_path for name in ("grader", "root", "other", "canary", "temporary")}
     for attack in hostile:
-        attack.write(tmp_path / attack.name, places)
+        written({name: attacks.filled(text, places) for name, text in attack.files.items()}, tmp_path / attack.name)
 
     def told(result):
         return [(c.id, c.status, c.score, c.finding) for c in result.checks]
