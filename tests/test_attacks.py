@@ -154,6 +154,8 @@ def check_invariant(attack: Attack, ground: Ground, tmp_path: Path) -> None:
     statuses = {check.status for check in result.checks if not earned[check.id]}
     assert statuses <= set(attack.allowed) <= set(STATUSES), result.checks
     assert set(attack.findings) <= {check.finding for check in result.checks}
+    if attack.needs and attack.needs not in result.grader["measures"]:
+        pytest.skip(f"not run: this system lacks the measure {attack.needs}")
     shown = "\n".join([result.prints, *(c.message + c.hint for c in result.checks)])
     assert not [text for text in attack.silent if text in shown]
     assert not [value for value in SECRETS.values() if len(value) > 4 and value in result.dumps()]

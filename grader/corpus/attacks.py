@@ -7,6 +7,7 @@
     finding = "answer-malformed"  # optional: what a check must end with
     silent = ["READ"]             # optional: what must not stand in the report: the attack prints it when it succeeds
     tier = "confined"             # optional: practice does not promise to stop it
+    needs = "system calls"        # optional: a measure of SECURITY.md without which nothing stops it
     base = "worthless"            # the submission without the hostile lines: worthless (the default) earns 0,
                                   # unready 3 points, reference everything
     links = { "model.py" = "/etc/passwd" }   # optional: links instead of files
@@ -49,6 +50,7 @@ class Attack:
     links: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+    needs: str = ""
 
 
 def filled(text: str, places: dict[str, Path]) -> str:
@@ -77,6 +79,7 @@ def load(path: Path) -> Attack:
         links=raw.get("links", {}),
         sizes=raw.get("sizes", {}),
         findings=entry.findings,
+        needs=raw.get("needs", ""),
     )
 
 
