@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +12,7 @@ import numpy as np
 import torch
 
 from grader.engine.worker.beside_student.probing import attempt, probe
-from grader.engine.worker.raised import Raised
-from grader.probes.pipeline import Cached, Counted, drawn, float32, same
+from grader.probes.pipeline import Cached, Counted, default, drawn, float32, same
 
 LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
 BATCH = 64  # of the grader's own loaders
@@ -74,18 +72,15 @@ def trials(
         exec(compile(text, "<lent by the grader>", "exec", dont_inherit=True), lent)
     fit = student.function("train", "fit")
     Timed.ends = time.process_time() + seconds
-    prepared: dict[str, Data | Raised] = {}
+    prepared: dict[str, Data] = {}
     results: list[dict[str, Any]] = []
     for plan in plans:
-        try:
-            scores, raised = attempt(lambda p=plan: trained(student, lent, root, p, prepared, images, tests))
-        except OutOfTime:
-            break
+        scores, raised = attempt(lambda p=plan: trained(student, lent, root, p, prepared, images, tests))
         if raised is not None and raised.type == "OutOfTime":
             break
         results.append({"scores": raised or scores})
     own = prepared.get("own")
-    seen = own.test.flatten(1) if isinstance(own, Data) else torch.zeros(0, 0)
+    seen = own.test.flatten(1) if own is not None else torch.zeros(0, 0)
     return {
         "results": results,
         "inputs": float32(seen),
@@ -93,14 +88,6 @@ def trials(
         "lr": default(fit, "lr"),
         "epochs": default(fit, "epochs"),
     }
-
-
-def default(function: Any, name: str) -> float:
-    try:
-        value = inspect.signature(function).parameters[name].default
-        return float(value) if type(value) in (int, float) else float("nan")
-    except (TypeError, ValueError, KeyError):
-        return float("nan")
 
 
 def trained(

@@ -16,7 +16,6 @@ from grader.engine.worker.raised import Raised
 SAMPLES = 8  # images of the student's training loader shown in the report
 FILTERS = 64  # first-layer weights shown in the report
 EPOCHS = 1000  # of the history: more are not sent
-STAGES = ("make_loaders", "training loader", "validation loader", "DigitClassifier", "fit", "scores")
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
 
 
@@ -57,14 +56,14 @@ Cached.__name__ = Cached.__qualname__ = "Dataset"
 def train_and_score(student: Any, root: str) -> dict[str, Any]:
     """Train as the student's code does, with its own defaults, and return the scores of the test images.
 
-    Where that stops: {stage: one of STAGES, stopped: what was raised}, and nothing else.
+    Where that stops: {stage: its name below, stopped: what was raised}, and nothing else.
 
     root: a folder for torchvision.datasets.MNIST
     inputs: (N, pixels) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
     the order of the student's test loader
     history: {train_loss, val_loss, val_accuracy: lists of floats}, as fit returned them; empty where it did not
     passes: how often fit began to go through the training loader, -1 where that was not counted
-    epochs: the default of fit's argument of that name, -1 where it has none
+    epochs: the default of fit's argument of that name, nan where it has none
     samples: {images, labels: int64} of the first training batch, at most SAMPLES, in the shape they came
     first_layer: (units, 28, 28) or (filters, height, width) float32, where there is such a layer
     """
@@ -91,7 +90,7 @@ def whole(student: Any, root: str) -> dict[str, Any]:
         "scores": scores,
         "history": {key: floats(history.get(key)) if isinstance(history, dict) else [] for key in HISTORY},
         "passes": used.passes if isinstance(used, Counted) else -1,
-        "epochs": default_epochs(fit),
+        "epochs": default(fit, "epochs"),
         "samples": {"images": float32(first[0][:SAMPLES]), "labels": float32(first[1][:SAMPLES]).astype(np.int64)},
     }
     if (layer := first_layer(model)) is not None:
@@ -108,19 +107,20 @@ class Stopped(Exception):
 
 
 def stage(name: str, function: Any, *args: Any) -> Any:
-    """One step of the pipeline, by its name in STAGES. Raises Stopped."""
+    """One step of the pipeline, by its name. Raises Stopped."""
     value, raised = attempt(function, *args)
     if raised is not None:
         raise Stopped(name, raised)
     return value
 
 
-def default_epochs(fit: Any) -> int:
+def default(function: Any, name: str) -> float:
+    """The default of an argument, nan where it is no number or there is none."""
     try:
-        default = inspect.signature(fit).parameters["epochs"].default
-    except (TypeError, ValueError, KeyError):
-        return -1
-    return default if type(default) is int and 0 < default < 10**6 else -1
+        value = inspect.signature(function).parameters[name].default
+        return float(value) if type(value) in (int, float) else float("nan")
+    except (TypeError, ValueError, KeyError, OverflowError):
+        return float("nan")
 
 
 def drawn(loader: Any, enough: float = float("inf")) -> list[tuple[torch.Tensor, torch.Tensor]] | None:

@@ -224,18 +224,18 @@ def name_fresh_start(run: FitRun) -> None:
 
 def judge_what_is_left(run: FitRun) -> None:
     """fit leaves the weights of its last epoch, or of its best one."""
-    looks = [run.within(run.val, epoch)[-1:] for epoch in range(len(run.epochs))]
+    looks, left = looks_of(run, run.val), run.left
     if not run.stand_ins or len(looks) < 2 or not all(looks):
         return
-    ends = [look[0] for look in looks]
+    ends = [after_epoch[-1] for after_epoch in looks]
+    found = [abs(left - look.loss) <= CLOSE * max(1.0, look.loss) for look in ends]
     fine = [ends[-1], min(ends, key=lambda look: look.loss), max(ends, key=lambda look: look.accuracy)]
-    if any(abs(run.left - look.loss) <= CLOSE * max(1.0, look.loss) for look in fine):
+    if any(same and look in fine for same, look in zip(found, ends)):
         return
-    for number, look in enumerate(ends, 1):
-        if abs(run.left - look.loss) <= CLOSE * max(1.0, look.loss):
-            fail("fit-keeps-another-epoch", epoch=number, epochs=len(ends))
-    if run.left > WORSE * ends[-1].loss:
-        fail("fit-leaves-other-weights", left=run.left, last=ends[-1].loss)
+    if any(found):
+        fail("fit-keeps-another-epoch", epoch=found.index(True) + 1, epochs=len(ends))
+    if left > WORSE * ends[-1].loss:
+        fail("fit-leaves-other-weights", left=left, last=ends[-1].loss)
 
 
 def judge_optimizer(run: FitRun) -> None:

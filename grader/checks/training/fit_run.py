@@ -123,15 +123,18 @@ class FitRun:
     @property
     def unchanged(self) -> list[bool]:
         """For each parameter tensor: is it bitwise as before?"""
-        weights = self.answer.parts("weights", TENSORS)
-        return [np.array_equal(w.array("before", s), w.array("after", s)) for w, s in zip(weights, SHAPES)]
+        return [np.array_equal(old, new) for old, new in zip(self.weights("before"), self.weights("after"))]
+
+    def weights(self, at: str) -> list[np.ndarray]:
+        """The tensors of the given network "before" or "after" fit, in the order of SHAPES."""
+        tensors = self.answer.parts("weights", TENSORS)
+        return [one.array(at, shape) for one, shape in zip(tensors, SHAPES)]
 
     @property
     def learnt(self) -> tuple[float, float, float]:
         """Of the given network on the training images: the loss before and after fit, and how far its weights went
         down the gradient of before (a cosine)."""
-        weights = self.answer.parts("weights", TENSORS)
-        old, new = ([w.array(at, s).astype(np.float64) for w, s in zip(weights, SHAPES)] for at in ("before", "after"))
+        old, new = ([w.astype(np.float64) for w in self.weights(at)] for at in ("before", "after"))
         pixels = self.inputs["train_images"].reshape(TRAIN, -1)[:, 1:].astype(np.float64)
         labels = self.inputs["train_labels"]
         before, slope = numbers.two_layers(old, pixels, labels)
@@ -157,8 +160,7 @@ class FitRun:
     @property
     def left(self) -> float:
         """The loss of the network that fit leaves behind, on the validation images."""
-        weights = self.answer.parts("weights", TENSORS)
-        new = [w.array("after", s).astype(np.float64) for w, s in zip(weights, SHAPES)]
+        new = [w.astype(np.float64) for w in self.weights("after")]
         pixels = self.inputs["val_images"].reshape(VAL, -1)[:, 1:].astype(np.float64)
         return numbers.two_layers(new, pixels, self.inputs["val_labels"])[0]
 
