@@ -1,0 +1,1 @@
+"""Feedback at the speed of saving: what `python -m grader watch` is made of."""

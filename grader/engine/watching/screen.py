@@ -1,0 +1,214 @@
+"""The frame that a student looks at: made of what is shown, the week and the size of the terminal, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from grader.engine.contract import Contract
+from grader.engine.printable import can_print, listed, one_line
+from grader.engine.reports import terminal
+from grader.engine.reports.words import SYMBOLS, done_todos, headline, others, praise, score_words
+from grader.engine.result import Result
+from grader.engine.watching.shown import Shown, hints_of, step_words
+
+Lines = list[list[Segment]]
+
+KEYS = (
+    ("h", "next hint"),
+    ("a", "all findings"),
+    ("r", "run now"),
+    ("o", "open report"),
+    ("?", "help"),
+    ("q", "quit"),
+)
+HELP = (
+    "Save a file, and what it can change is checked again, the function that you changed first.",
+    "h shows the next hint: what usually causes it, where to look, a question that leads there.",
+    "a shows everything that was found, with all hints; a again goes back.",
+    "r checks everything anew, also what has not changed.",
+    "o opens report.html in your browser. It is written again after each run: reload the page to see it.",
+    "q, or Ctrl-C, ends this. Your files are only read, never changed.",
+)
+CUT = {"step": "... a shows the rest", "all": "", "help": "... (this window is small)"}
+LEAST = 3  # lines of the middle of a frame that are shown however small the window is
+
+
+def frame(shown: Shown, contract: Contract, console: Console, height: int) -> Lines:
+    """The lines of a frame, at most `height` of them except where everything was asked for (`a`).
+
+    Where there is not room for all, the list of checks goes first, then the end of the next step.
+    """
+    draw = Drawing(console)
+    top = draw.lines(standing(shown, contract))
+    changed, below = draw.lines(what_changed(shown)), draw.lines(bottom(shown, console.width))
+    middle = draw.lines(*MIDDLES[shown.view](shown))
+    if shown.view == "all":
+        return [*middle, *below]
+    room = height - len(changed) - len(below)
+    if len(top) + len(middle) > room:
+        top = draw.lines(standing(shown, contract, small=True))
+    if len(top) + LEAST > room:
+        top = []
+    if len(top) + len(middle) > room:
+        kept = max(LEAST, room - len(top)) - 1
+        middle = [*middle[:kept], *draw.lines(Text(CUT[shown.view], style="dim", no_wrap=True, overflow="ellipsis"))]
+    return [*top, *changed, *middle, *below][-height:]
+
+
+class Drawing:
+    """Turns what rich can print into lines."""
+
+    def __init__(self, console: Console):
+        self.console = console
+
+    def lines(self, *blocks: RenderableType) -> Lines:
+        options = self.console.options.update(markup=False, highlight=False)
+        return self.console.render_lines(Group(*blocks), options, pad=False) if blocks else []
+
+
+def symbols() -> dict[str, str]:
+    return SYMBOLS if can_print("".join(SYMBOLS.values())) else terminal.ASCII
+
+
+# -- where the student stands ----------------------------------------------------------------------------------------
+
+
+def standing(shown: Shown, contract: Contract, small: bool = False) -> RenderableType:
+    """Parts, points, TODOs. small: without the checks of a part."""
+    title = Text(f"Watching {shown.name}", style="dim", no_wrap=True, overflow="ellipsis")
+    if shown.result is None:
+        done = {check.id: check for check in shown.judged}
+        long = contract.part_of(contract.long)
+        return Group(title, terminal.progress(contract.checks, done, long, shown.going_on or contract.live.waiting))
+    result = shown.result
+    longest = max((len(check.title) for check in result.checks), default=0)
+    column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
+    parts: list[RenderableType] = []
+    for part in result.parts:
+        checks = [check for check in result.checks if check.part == part["name"]]
+        if small:
+            head = Text(str(part["name"]).capitalize().ljust(column), style="bold")
+            parts.append(head.append(f"{part['score']:>3}/{part['max_score']}", style="not bold"))
+        else:
+            parts.append(terminal.part_block(part, checks, symbols(), longest, column))
+    return Group(title, *parts, total(result, contract))
+
+
+def total(result: Result, contract: Contract) -> RenderableType:
+    line = Text(score_words(result), style="bold")
+    line.append(f"   {len(done_todos(result.checks))} of {len(contract.todos)} TODOs done", style="not bold")
+    if words := headline(result):
+        line.append(f"   {words}", style="not bold")
+    return line
+
+
+# -- what has just changed -------------------------------------------------------------------------------------------
+
+
+def what_changed(shown: Shown) -> RenderableType:
+    lines: list[RenderableType] = [Text("")]
+    if shown.solved is not None and not any(line.startswith("TODO") for line in shown.news):
+        lines.append(Text(f"{symbols()['passed']} {shown.solved.what}", style="green"))
+    lines += [Text(line, style="yellow" if "o longer" in line else "green") for line in shown.news]
+    return Group(*lines, doing(shown), Text(""))
+
+
+def doing(shown: Shown) -> Text:
+    """One line about the run that goes on, or the last one."""
+    saved = one_line(f"{listed(shown.saved)} saved.", 80) + " " if shown.saved else ""
+    if not shown.running:
+        if shown.trouble or shown.result is None:
+            return Text("")
+        ran = len(shown.to_run)
+        words = f"Checked: {ran} {'check' if ran == 1 else 'checks'} in {shown.seconds:.1f} s." if ran else ""
+        if shown.unchanged:
+            words += f" {shown.unchanged} not run again: unchanged."
+        return Text(words.strip(), style="dim")
+    line = Text(saved, style="cyan").append("Checking ...")
+    if shown.to_run:
+        line.append(f" {len(shown.judged)} of {len(shown.to_run)}")
+    if shown.going_on and len(shown.to_run) - len(shown.judged) <= 1:
+        line.append(f": {shown.going_on}")
+    elif shown.judged:
+        last = shown.judged[-1]
+        line.append(f": {symbols()[last.status]} {last.title}", style=terminal.STYLES.get(last.status, "dim"))
+    return line
+
+
+# -- the middle ------------------------------------------------------------------------------------------------------
+
+
+def step(shown: Shown) -> list[RenderableType]:
+    """The one next step, with the hints that were asked for."""
+    if shown.trouble:
+        return terminal.paragraphs([shown.trouble])
+    if shown.result is None:
+        return []
+    result = shown.result
+    heading, texts = step_words(shown)
+    if shown.solved is not None and heading:
+        why = [shown.solved.why] if shown.solved.told else []
+        ahead = f"When you are ready: {heading.removeprefix('Next step: ')}."
+        press = "Press h to read why it matters." if shown.solved.why and not why else "Press h to see it."
+        return [*(terminal.paragraphs(why) if why else []), *terminal.paragraphs([f"{ahead} {press}"])]
+    if not heading:
+        heading, words = praise(result)
+        return [Text(heading, style="bold green"), *terminal.paragraphs([words])]
+    blocks: list[RenderableType] = [Text(heading, style="bold"), *terminal.paragraphs(texts)]
+    left = len(hints_of(result.next_step)) - shown.hints if result.next_step is not None else 0
+    if left > 0:
+        more = "1 more hint" if left == 1 else f"{left} more hints"
+        blocks[-1:] = [Text(f"  {more}: h", style="dim"), Text("")]
+    if result.prints.strip():
+        blocks += terminal.prints_block(result.prints)
+    return blocks
+
+
+def findings(shown: Shown) -> list[RenderableType]:
+    """Everything that was found, with all hints."""
+    if shown.result is None or shown.trouble:
+        return step(shown)
+    return [*terminal.step_block(shown.result), *other_findings(shown.result)]
+
+
+def other_findings(result: Result) -> list[RenderableType]:
+    blocks: list[RenderableType] = []
+    for check in others(result):
+        blocks += [Text(check.place, style="bold"), *terminal.paragraphs(check.texts)]
+    return blocks
+
+
+def help_text(shown: Shown) -> list[RenderableType]:
+    return terminal.paragraphs(HELP)
+
+
+MIDDLES = {"step": step, "all": findings, "help": help_text}
+
+
+# -- the end ---------------------------------------------------------------------------------------------------------
+
+
+def bottom(shown: Shown, width: int) -> RenderableType:
+    """An answer to a key, and the keys."""
+    note = [Text(one_line(shown.note, 400), style="magenta")] if shown.note else []
+    return Group(*note, key_line(KEYS, width))
+
+
+def key_line(keys: Sequence[tuple[str, str]], width: int) -> RenderableType:
+    """The keys on one line; where that is too narrow, in columns."""
+    line = Text()
+    for key, words in keys:
+        line.append(key, style="bold").append(f" {words}   ", style="dim")
+    line.rstrip()
+    if line.cell_len <= width:
+        return line
+    table = Table.grid(padding=(0, 2))
+    cells = [Text(key, style="bold").append(f" {words}", style="not bold dim") for key, words in keys]
+    for start in range(0, len(cells), 3):
+        table.add_row(*cells[start : start + 3])
+    return table
