@@ -2,7 +2,7 @@
 
     python -m grader selftest --only wheats --only chaffs --only attacks --seeds 1 --out before     # on one commit
     python -m grader selftest --only wheats --only chaffs --only attacks --seeds 1 --out after      # on another
-    python tests/benchmarks/verdicts.py before/runs.jsonl after/runs.jsonl
+    python tests/benchmarks/verdicts.py before/runs.sqlite after/runs.sqlite
 
 A verdict is the points, and for every check that did not pass its status, finding and points lost. Exit status 1 when
 some differ.
@@ -10,17 +10,19 @@ some differ.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from grader.engine.many.store import read_told
+
 Row = dict[str, Any]
 
 
 def rows_of(path: str) -> dict[tuple[str, ...], Row]:
-    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = read_told(Path(path)).values()
     return {(row["kind"], row["entry"], "" if row["kind"] == "attacks" else row["base"]): row for row in rows}
 
 

@@ -1,0 +1,131 @@
+"""What a teacher gets of a class: grades.csv, class.html, the gradebook with its column filled, overrides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from grader.classroom import gradebooks, grades, overrides, roster
+from grader.classroom.collect import BadTime, moment, now, utc_of
+from grader.classroom.gradebooks.book import BadGradebook
+from grader.classroom.grades import Row
+from grader.classroom.page import page
+from grader.classroom.roster import Roster
+from grader.contract import WEEK
+from grader.engine.submission.safe_files import write_bytes, write_text
+
+GRADES, FILLED, JPLAG_SKELETON = "grades.csv", "filled", "skeleton"
+
+
+class BadOption(ValueError):
+    """An option that cannot be used; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for beside the grades, read before anything is graded."""
+
+    due: datetime | None = None
+    roster: Roster | None = None
+    fill: Path | None = None
+    column: str | None = None
+    classroom50: tuple[str, str] | None = None  # classroom, assignment
+    scores: Path | None = None
+    jplag: Path | None = None
+    anonymous: bool = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--due", metavar="TIME", help="such as 2026-12-01T23:59:59+01:00: says who was late; nothing is taken off")
+    add("--roster", type=Path, metavar="FILE", help="a list of the class: gives names, and shows who handed in nothing")
+    add("--fill", type=Path, metavar="FILE", help="a gradebook that you exported: one column of a copy is filled")
+    add("--column", metavar="TITLE", help="with --fill: which one")
+    add("--overrides", metavar="CLASSROOM/ASSIGNMENT", help="scores of record for Classroom 50's scores.json")
+    add("--scores", type=Path, metavar="FILE", help="with --overrides: the scores.json that you have")
+    add("--export-jplag", type=Path, metavar="DIR", help="lays the files out for JPlag and Dolos")
+    add("--anonymous", action="store_true", help="no names in class.html")
+
+
+def wishes(args: argparse.Namespace) -> Wishes:
+    """Raises BadOption, BadRoster, BadGradebook."""
+    for option, wants in (("column", "fill"), ("scores", "overrides")):
+        if getattr(args, option) is not None and getattr(args, wants) is None:
+            raise BadOption(f"--{option} goes with --{wants}; give both, or leave it out.")
+    classroom50 = None
+    if args.overrides is not None:
+        classroom, slash, assignment = args.overrides.partition("/")
+        if not (classroom and slash and assignment):
+            raise BadOption(f"--overrides={args.overrides} should be CLASSROOM/ASSIGNMENT, such as ml-2026/week3.")
+        classroom50 = classroom, assignment
+    try:
+        due = moment(args.due) if args.due else None
+    except BadTime as error:
+        raise BadOption(str(error).replace("--before", "--due")) from error
+    if args.fill is not None:
+        gradebooks.demand_fillable(args.fill)
+    if args.export_jplag is not None and args.export_jplag.exists() and any(args.export_jplag.iterdir()):
+        raise BadOption(f"{args.export_jplag} is not empty: give --export-jplag a new folder.")
+    read = roster.read(args.roster) if args.roster else None
+    return Wishes(due, read, args.fill, args.column, classroom50, args.scores, args.export_jplag, args.anonymous)
+
+
+def hand_back(
+    rows: Sequence[Row],
+    unusable: Sequence[tuple[str, str]],
+    sources: Mapping[str, Mapping[str, bytes]],
+    wished: Wishes,
+    out: Path,
+) -> list[str]:
+    """Write everything into the output folder. What one thing cannot do is a sentence, and the others are done.
+
+    sources: {id: its files}. Returns sentences. Raises OSError.
+    """
+    said: list[str] = []
+    rows = [with_late(row, wished.due) for row in rows]
+    if wished.roster is not None:
+        rows, told = roster.applied(wished.roster, rows)
+        said += told
+    write_text(out / GRADES, grades.table(rows, WEEK))
+    texts = {
+        name: {file: content.decode("utf-8", "replace") for file, content in files.items()}
+        for name, files in sources.items()
+    }
+    page.write(rows, unusable, WEEK, out, wished.anonymous, None, texts)
+    if wished.fill is not None:
+        try:
+            said += gradebooks.fill(wished.fill, rows, wished.column, out / FILLED).sentences
+        except BadGradebook as error:
+            said.append(f"No gradebook was filled: {error}")
+    if wished.classroom50 is not None:
+        try:
+            made = overrides.overrides(rows, *wished.classroom50, now(), wished.scores)
+        except overrides.BadScores as error:
+            said.append(f"No overrides were made: {error}")
+        else:
+            write_text(out / FILLED / "scores.json", made.text)
+            said += [*made.sentences, f"The overrides are in {out / FILLED / 'scores.json'}."]
+    if wished.jplag is not None:
+        export(sources, wished.jplag)
+        said.append(f"For JPlag: --base-code {JPLAG_SKELETON}, in {wished.jplag}.")
+    return said
+
+
+def with_late(row: Row, due: datetime | None) -> Row:
+    """Late, as the due date says; without one, as the arrival says."""
+    if due is None or row.submitted_at is None:
+        return row
+    late = row.submitted_at > due
+    note = (f"handed in {utc_of(row.submitted_at)}, after {utc_of(due)}",) if late else ()
+    return replace(row, late=late, notes=(*row.notes, *note))
+
+
+def export(sources: Mapping[str, Mapping[str, bytes]], folder: Path) -> None:
+    """One folder a student, and what everybody was given beside them. Raises OSError."""
+    given = {name: path.read_bytes() for name in WEEK.files if (path := WEEK.root / WEEK.work / name).is_file()}
+    for name, files in {**sources, JPLAG_SKELETON: given}.items():
+        for file, content in files.items():
+            write_bytes(folder / name / file, content)

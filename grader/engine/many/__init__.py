@@ -1,0 +1,1 @@
+"""Many gradings at once: one store, one way to run them."""
