@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from grader.contract import WEEK
 from grader.corpus import calibrate, thresholds
 from grader.corpus.thresholds import Measured
-from grader.corpus.trials import Row, Store, judging_digest
+from grader.corpus.trials import Row, Runs, judging_digest
 from grader.engine.rubric import BadRubric, Tier, load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +70,15 @@ def test_lower_tiers_stay_unless_the_top_comes_down_on_them():
     assert weaker[:2] == [0.70, 0.82]
     lowest = [p.at for p in thresholds.proposals([spread_about(0.80, 0.004, 2004)], TIERS)]
     assert lowest == pytest.approx([0.70, lowest[2] - 0.01, lowest[2]]) and lowest[2] < 0.82
+
+
+def test_exotic_solutions_keep_the_tier_before_the_highest():
+    usual, rare = spread_about(0.95, 0.002, 2004), Measured("rare", (0.90, 0.91), 2004, exotic=True)
+    found = thresholds.proposals([usual, rare], TIERS)
+    alone = thresholds.proposals([usual], TIERS)
+    assert found[-1].at == alone[-1].at and found[0].at == 0.70
+    assert found[1].at == thresholds.down(rare.lower()) < found[2].at
+    assert found[1].failure <= 1.2e-5 and found[2].failure <= 1.2e-5
 
 
 @settings(max_examples=50, deadline=None)
@@ -175,7 +184,7 @@ def arguments(*given: str) -> argparse.Namespace:
 
 def kept(args: argparse.Namespace, reached: dict[str, float]) -> None:
     """A folder in which every run is finished already: no training is needed."""
-    store, grader = Store(args.out, resume=True), judging_digest(args.rubric)
+    store, grader = Runs(args.out, resume=True), judging_digest(args.rubric)
     for trial in calibrate.trials_of(calibrate.solutions(args), args.seeds):
         accuracy = reached.get(trial.entry, reached[calibrate.REFERENCE]) + 0.002 * (trial.seed % 3)
         key = trial.key(grader)
@@ -200,7 +209,7 @@ def test_finished_runs_become_table_plot_and_thresholds(tmp_path, capsys):
     args = prepared(tmp_path)
     assert calibrate.run(args) == 0
     told = capsys.readouterr().out
-    assert "narrow decides" in told and "Nothing was changed" in told
+    assert "narrow decides the highest" in told and "Nothing was changed" in told
     assert SHIPPED in args.rubric.read_text(encoding="utf-8")
     report = (args.out / "calibrate.md").read_text(encoding="utf-8")
     assert report.index("narrow |") < report.index("wide |")
@@ -253,6 +262,7 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.corpus
 def test_a_real_calibration_through_the_front_door(tmp_path):
     folder = corpus(tmp_path / "corpus")
     command = [sys.executable, "-m", "grader", "calibrate", "--corpus", str(folder), "--out", str(tmp_path / "out")]

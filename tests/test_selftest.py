@@ -19,7 +19,11 @@ from grader.corpus import selftest, trials
 from grader.corpus import selftest_plan as plan
 from grader.corpus import verdicts as matrix
 from grader.corpus.entries import load_all, reference
-from grader.corpus.trials import Pool, Row, Store, Trial
+from grader.corpus.trials import Row, Runs, Trial
+from grader.engine.many.executor import each_done, threads
+from grader.engine.many.judging import code_digest
+from grader.engine.many.store import CannotKeep, read_told
+from grader.engine.many.warm import Warm
 from grader.engine.rubric import load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,7 +86,7 @@ def test_it_says_what_is_missed_and_misnamed_and_is_content_without_them(corpus,
     assert "## Not caught (1)" in report and "it is harmless" in report
     assert "expected no\\-such\\-finding" in report
     assert "not caught   harmless" in done.stdout and "Traceback" not in done.stderr
-    assert len((out / "runs.jsonl").read_text().splitlines()) == 5
+    assert len(read_told(out / "runs.sqlite")) == 5
     for name in ("harmless", "mistaken"):
         (corpus / "chaffs" / f"{name}.toml").unlink()
     again = run(corpus, out, "--resume")
@@ -167,7 +171,7 @@ def test_bad_state_is_one_sentence(corpus, tmp_path):
         damaged.write_text(content, encoding="utf-8")
         done = run(corpus, tmp_path / "out")
         assert done.returncode == 2 and "broken.toml" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
-    assert not (tmp_path / "out" / "runs.jsonl").exists()
+    assert not (tmp_path / "out" / "runs.sqlite").exists()
 
 
 def test_a_patch_that_no_longer_fits_is_reported_with_the_rest(corpus, tmp_path):
@@ -199,32 +203,38 @@ def test_stopped_in_the_middle_loses_nothing(corpus, tmp_path):
     process = subprocess.Popen(
         command(corpus, out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     )
-    runs = out / "runs.jsonl"
+    runs = out / "runs.sqlite"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (runs.exists() and runs.read_text().count("\n")):
+    while time.monotonic() < deadline and not kept_in(runs):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    kept = len(runs.read_text().splitlines())
+    kept = kept_in(runs)
     assert process.returncode == 130 and "Traceback" not in errors
     assert f"{kept} of 5 runs are kept" in errors and 0 < kept < 5
     done = run(corpus, out, "--resume")
     assert f"{kept} of 5 runs are finished already" in done.stdout
-    assert len(runs.read_text().splitlines()) == 5
+    assert kept_in(runs) == 5
 
 
-def test_a_torn_line_costs_only_its_own_run(tmp_path):
-    store = Store(tmp_path, resume=False)
-    store.add(row(key="one"))
-    store.close()
-    with store.path.open("a", encoding="utf-8") as file:
-        file.write('{"key": "two", "kind": "ch')
-    store = Store(tmp_path, resume=True)
-    store.add(row(key="three"))
-    store.close()
-    assert {r.key for r in trials.rows_of(store.path)} == {"one", "three"}
-    Store(tmp_path, resume=False).close()
-    assert not trials.rows_of(store.path) and len(trials.rows_of(store.before)) == 2
+def kept_in(runs: Path) -> int:
+    try:
+        return len(read_told(runs))
+    except CannotKeep:  # it is not there yet
+        return 0
+
+
+def test_without_resume_the_runs_are_those_of_before(tmp_path):
+    runs = Runs(tmp_path, resume=False)
+    runs.add(row(key="one"))
+    runs.close()
+    again = Runs(tmp_path, resume=True)
+    assert list(again.rows) == ["one"] and not again.before
+    again.close()
+    for _ in range(2):  # what was stopped before its first run leaves those of before alone
+        fresh = Runs(tmp_path, resume=False)
+        assert not fresh.rows and [r.key for r in fresh.before] == ["one"]
+        fresh.close()
 
 
 def test_what_ends_in_trouble_is_tried_again_on_a_fresh_server(tmp_path, monkeypatch):
@@ -245,23 +255,26 @@ def test_what_ends_in_trouble_is_tried_again_on_a_fresh_server(tmp_path, monkeyp
         return row(name=trial.entry, key=trial.key(grader), trouble=["t: lost"] if broken else [])
 
     monkeypatch.setattr(trials, "perform", perform)
-    store, seen = Store(tmp_path, resume=False), []
+    runs, warm = Runs(tmp_path, resume=False), Warm(lambda kind, isolation: Fake())
     given = [Trial("chaffs", name, "", 1, ("model",), {}) for name in ("once", "always", "never")]
-    Pool(load_rubric(WEEK), "g", store, Fake).run(given, 1, seen.append)
-    store.close()
-    assert [bool(r.trouble) for r in seen] == [False, True, False]
+    work = trials.Grader(warm, load_rubric(WEEK), "g", code_digest(WEEK.folder))
+    with threads(1, warm) as executor:
+        for _, found in each_done(executor, work, given, 1):
+            runs.add(found)
+    runs.close()
+    assert [bool(r.trouble) for r in runs.rows.values()] == [False, True, False]
     assert [s.closed for s in started] == [1, 1, 1]
-    assert [t.entry for t in trials.open_trials(given, store, "g")] == ["always"]
-    assert trials.open_trials(given, store, "another grader") == given
+    assert [t.entry for t in trials.open_trials(given, runs, "g")] == ["always"]
+    assert trials.open_trials(given, runs, "another grader") == given
 
 
 def test_a_full_disk_is_one_sentence(tmp_path, capsys, corpus, monkeypatch):
     def full(self, found):
-        raise trials.CannotKeep("the disk is full.")
+        raise CannotKeep("the disk is full.")
 
-    monkeypatch.setattr(trials.Store, "add", full)
+    monkeypatch.setattr(trials.Runs, "add", full)
     monkeypatch.setattr(trials, "perform", lambda *_: row())
-    monkeypatch.setattr(selftest, "Pool", lambda *a: Pool(*a[:3], lambda: argparse.Namespace(close=lambda: None)))
+    monkeypatch.setattr(selftest, "start_server", lambda kind, isolation: argparse.Namespace(close=lambda: None))
     assert selftest.run(arguments("--corpus", str(corpus), "--out", str(tmp_path / "out"), "--jobs", "2")) == 2
     assert capsys.readouterr().err == "the disk is full.\n"
 
@@ -283,8 +296,10 @@ def test_a_change_of_rubric_makes_earlier_runs_invalid_and_a_hint_does_not(tmp_p
 
 
 def test_rows_survive_the_file(tmp_path):
-    store = Store(tmp_path, resume=False)
+    runs = Runs(tmp_path, resume=False)
     written = row(name="ü\u2028x", accuracy=0.93)
-    store.add(written)
-    store.close()
-    assert trials.rows_of(store.path) == [written]
+    runs.add(written)
+    runs.close()
+    again = Runs(tmp_path, resume=True)
+    again.close()
+    assert list(again.rows.values()) == [written]

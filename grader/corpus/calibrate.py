@@ -1,7 +1,8 @@
 """`python -m grader calibrate`: which test accuracy may be asked for?
 
 The reference and the wheats are trained over many seeds through the accuracy check itself, secret view and all; the
-weakest of them sets the threshold (thresholds.py has the rule). Exit status: 0 done, 1 nothing to propose,
+weakest of them that is not exotic sets the highest threshold, the weakest of all the one before it (thresholds.py has
+the rule). Exit status: 0 done, 1 nothing to propose,
 2 bad input, 130 stopped.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,9 +25,12 @@ from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, course, deman
 from grader.corpus.selftest import add_common, carry_out, positive, stopped
 from grader.corpus.selftest_plan import OWN, reference_or_damaged, source_in
 from grader.corpus.thresholds import ENOUGH_SEEDS, Measured, Proposal
-from grader.corpus.trials import CannotKeep, Row, Store, Trial, judging_digest
+from grader.corpus.trials import Row, Runs, Trial, judging_digest
 from grader.digits import DigitsDamaged, load
 from grader.engine.contract import Contract
+from grader.engine.many.cluster import NoCluster
+from grader.engine.many.judging import OtherGrader
+from grader.engine.many.store import CannotKeep
 from grader.engine.reports.markdown import escape
 from grader.engine.rubric import BadRubric, Rubric, load_rubric
 from grader.engine.submission.safe_files import write_text
@@ -43,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wheats", nargs="+", default=["all"], metavar="NAME", help="all but the weak ones (default), or these"
     )
     parser.add_argument(
-        "--weakest", type=positive, metavar="K", help=f"{SCREENING} runs of each, then N of only the K weakest: faster"
+        "--weakest",
+        type=positive,
+        metavar="K",
+        help=f"{SCREENING} runs of each, then N of the K weakest usual and exotic ones: faster",
     )
     parser.add_argument("--write", action="store_true", help="put the proposed thresholds into rubric.toml")
     parser.add_argument("--corpus", type=Path, default=ROOT / "tests", metavar="DIR", help="holds wheats/")
@@ -63,14 +70,15 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
     try:
         rubric, grader = load_rubric(WEEK, args.rubric), judging_digest(args.rubric)
         chosen = solutions(args)
+        exotic = {entry.name for entry in load_all("wheats", args.corpus) if entry.exotic}
         digits = len(load().test_labels)
-        store = Store(args.out, args.resume)
+        store = Runs(args.out, args.resume)
     except (CorpusDamaged, BadRubric, CannotKeep, DigitsDamaged) as error:
         print(error, file=sys.stderr)
         return 2
     try:
-        return session(args, Console(highlight=False), rubric, grader, chosen, digits, store)
-    except (CannotKeep, BadRubric) as error:
+        return session(args, Console(highlight=False), rubric, grader, chosen, exotic, digits, store)
+    except (CannotKeep, BadRubric, NoCluster, OtherGrader) as error:
         print(error, file=sys.stderr)
         return 2
     finally:
@@ -102,8 +110,9 @@ def session(
     rubric: Rubric,
     grader: str,
     chosen: Mapping[str, Mapping[str, str]],
+    exotic: Collection[str],
     digits: int,
-    store: Store,
+    store: Runs,
 ) -> int:
     first = min(SCREENING, args.seeds) if args.weakest else args.seeds
     trials = trials_of(chosen, first)
@@ -111,12 +120,13 @@ def session(
         return stopped(trials, store, grader)
     weakest = list(chosen)
     if args.weakest:
-        known = {one.name: one for one in measured_in(store, trials, grader, digits)}
-        weakest = sorted(known, key=lambda name: known[name].mean)[: args.weakest]
+        known = measured_in(store, trials, grader, digits, exotic)
+        kinds = [[one.name for one in known if one.exotic == kind] for kind in (False, True)]
+        weakest = [name for names in kinds for name in names[: args.weakest]]
         trials = trials_of({name: chosen[name] for name in weakest}, args.seeds)
         if not carry_out(trials, args, rubric, grader, store, console, tell(console)):
             return stopped(trials, store, grader)
-    found = measured_in(store, trials_of(chosen, args.seeds), grader, digits)
+    found = measured_in(store, trials_of(chosen, args.seeds), grader, digits, exotic)
     deciding = [one for one in found if one.name in weakest]  # what was only screened has too few seeds for a say
     if not deciding:
         print("Nothing was measured: every run ended in trouble (see above).", file=sys.stderr)
@@ -133,14 +143,16 @@ def trials_of(chosen: Mapping[str, Mapping[str, str]], seeds: int) -> list[Trial
     ]
 
 
-def measured_in(store: Store, trials: Sequence[Trial], grader: str, digits: int) -> list[Measured]:
+def measured_in(
+    store: Runs, trials: Sequence[Trial], grader: str, digits: int, exotic: Collection[str]
+) -> list[Measured]:
     """What was reached, weakest first. A run without an accuracy (it crashed or timed out) counts as 0."""
     values: dict[str, list[float]] = {}
     for trial in trials:
         row = store.rows.get(trial.key(grader))
         if row is not None and not row.trouble:
             values.setdefault(trial.entry, []).append(row.accuracy or 0.0)
-    return sorted((Measured(n, tuple(v), digits) for n, v in values.items()), key=lambda one: one.mean)
+    return sorted((Measured(n, tuple(v), digits, n in exotic) for n, v in values.items()), key=lambda one: one.mean)
 
 
 def conclude(
@@ -186,6 +198,7 @@ def tell(console: Console) -> matrix.Say:
 def cells(one: Measured) -> list[str]:
     return [
         one.name,
+        "exotic" if one.exotic else "",
         str(len(one.values)),
         f"{min(one.values):.1%}",
         f"{one.mean:.1%}",
@@ -195,13 +208,13 @@ def cells(one: Measured) -> list[str]:
     ]
 
 
-HEADS = ("solution", "runs", "lowest", "mean", "highest", "sd", "may be asked")
+HEADS = ("solution", "kind", "runs", "lowest", "mean", "highest", "sd", "may be asked")
 
 
 def table_of(found: Sequence[Measured]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", title="Test accuracy, weakest first")
     for name in HEADS:
-        table.add_column(name, justify="left" if name == HEADS[0] else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in HEADS[:2] else "right", no_wrap=True)
     for one in found[:SHOWN]:
         table.add_row(*cells(one))
     more = [Text(f"... and {len(found) - SHOWN} stronger ones in the report", style="dim")] if found[SHOWN:] else []
@@ -225,12 +238,15 @@ def proposal_table(proposed: Sequence[Proposal]) -> RenderableType:
 
 
 def notes_of(deciding: Sequence[Measured]) -> list[str]:
-    worst = thresholds.weakest(deciding)
-    notes = [
-        "Missed by chance: the probability that one run of the correct solution that is weakest there misses it.",
-        f"{worst.name} decides: mean {worst.mean:.1%}, of which {thresholds.SIGMAS} standard deviations are taken "
-        f"({worst.spread:.2%} each: {worst.n} test digits and the seeds).",
-    ]
+    notes = ["Missed by chance: the probability that one run of the correct solution that is weakest there misses it."]
+    usual = [one for one in deciding if not one.exotic] or deciding
+    for worst, tier in ((thresholds.weakest(usual), "the highest"), (thresholds.weakest(deciding), "the one before")):
+        notes.append(
+            f"{worst.name} decides {tier}: mean {worst.mean:.1%}, of which {thresholds.SIGMAS} standard deviations are "
+            f"taken ({worst.spread:.2%} each: {worst.n} test digits and the seeds)."
+        )
+    if len(usual) == len(deciding):
+        del notes[-1]  # nothing exotic was measured
     fewest = min(len(one.values) for one in deciding)
     if fewest < ENOUGH_SEEDS:
         notes.append(f"Only {fewest} seeds: the spread is uncertain, so use {ENOUGH_SEEDS} before you write this down.")
@@ -244,7 +260,7 @@ def markdown(found: Sequence[Measured], proposed: Sequence[Proposal], notes: Seq
     lines = ["# Calibration", "", row(PROPOSAL_HEADS), row(["---:"] * len(PROPOSAL_HEADS))]
     lines += [row(proposal_cells(one)) for one in proposed]
     lines += ["", *(f"{escape(note)}\n" for note in notes), "![Test accuracy by solution](accuracy.svg)", ""]
-    lines += [row(HEADS), row(["---"] + ["---:"] * (len(HEADS) - 1))]
+    lines += [row(HEADS), row(["---"] * 2 + ["---:"] * (len(HEADS) - 2))]
     lines += [row([escape(cells(one)[0]), *cells(one)[1:]]) for one in found]
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ finding = "scores-are-probabilities"    # chaffs only: the finding that must com
 also = ["model-not-used-in-evaluate"]   # chaffs only: findings of later checks, which a first one comes before
 parts = ["accuracy"]                    # optional: only these parts show it, not those that judge its files
 weak = "nearly straight"                # wheats only: why it is right but learns too little for the accuracy points
+exotic = "a recurrent network"          # wheats only: why a beginner hands in no such thing: no top tier waits for it
 base = "cnn-batchnorm"                  # optional: the wheat this stands on, instead of tests/base/
 
 [[patch]]                               # any number; `old` must occur exactly once
@@ -59,6 +60,7 @@ class Entry:
     patches: tuple[tuple[str, str, str], ...]
     files: dict[str, str]
     weak: str = ""
+    exotic: str = ""
     also: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
@@ -88,6 +90,7 @@ def entry_of(name: str, raw: dict[str, Any]) -> Entry:
         patches=tuple((p["file"], p["old"], p["new"]) for p in raw.get("patch", [])),
         files=raw.get("files", {}),
         weak=raw.get("weak", ""),
+        exotic=raw.get("exotic", ""),
         also=tuple(raw.get("also", ())),
         parts=tuple(raw.get("parts", ())),
     )

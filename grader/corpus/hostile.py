@@ -14,9 +14,8 @@ from grader.contract import WEEK
 from grader.corpus import attacks
 from grader.corpus.attacks import Attack
 from grader.corpus.entries import CorpusDamaged, DoesNotFit
-from grader.corpus.trials import Row, Trial, start_server
+from grader.corpus.trials import Row, Trial
 from grader.engine.rubric import Rubric
-from grader.engine.worker.trusted.start import Server
 
 HARMLESS = "(harmless) "
 PLACES = ("grader", "root", "other", "canary", "temporary")
@@ -41,11 +40,6 @@ def load(folder: Path, names: Sequence[str] = ()) -> tuple[dict[str, Attack], li
             raise CorpusDamaged(f"{path} is damaged: {type(error).__name__} {error}.") from error
     # An attack made of links cannot be told as text; tests/test_attacks.py has it.
     return {name: attack for name, attack in found.items() if not attack.links}, unfit
-
-
-def start() -> Server:
-    """A server that promises to stop every attack. Raises NotConfined where this system has none."""
-    return start_server(isolation="confined")
 
 
 def trials(found: Iterable[Attack], scratch: Path) -> list[Trial]:

@@ -7,28 +7,33 @@ first thing named must be that mistake. Exit status: 0 all as it should be, 1 no
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from grader.contract import WEEK
-from grader.corpus import hostile
+from grader.corpus import hostile, mutants
 from grader.corpus import selftest_report as forms
 from grader.corpus import verdicts as matrix
 from grader.corpus.attacks import Attack
 from grader.corpus.entries import ROOT, CorpusDamaged, DoesNotFit, Entry
 from grader.corpus.selftest_plan import KINDS, LONG, SEEDS, Plan, load_entries, planned, source_in
-from grader.corpus.trials import CannotKeep, Pool, Row, Store, Trial, judging_digest, open_trials, rows_of, start_server
+from grader.corpus.trials import Grader, Row, Runs, Trial, judging_digest, open_trials, start_server
 from grader.engine.contract import Contract
+from grader.engine.many import cluster
+from grader.engine.many.cluster import NoCluster
+from grader.engine.many.executor import each_done, jobs_that_fit
+from grader.engine.many.judging import OtherGrader, code_digest
+from grader.engine.many.store import CannotKeep
+from grader.engine.many.warm import Warm
 from grader.engine.rubric import BadRubric, Rubric, load_rubric
 from grader.engine.submission.safe_files import write_text
 from grader.engine.worker.tiers import NotConfined
-from grader.engine.worker.trusted.start import Server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", choices=(*KINDS, "attacks"), action="append", help="this kind (default: wheats and chaffs)"
     )
     parser.add_argument("--cross", action="store_true", help="every chaff on every wheat it fits")
+    parser.add_argument(
+        "--mutants",
+        type=positive,
+        metavar="N",
+        help="N programs that are one change away from a wheat, and nothing else",
+    )
     parser.add_argument("--sample", type=positive, metavar="N", help="with --cross: N combinations drawn at random")
     parser.add_argument("--seeds", type=positive, metavar="N", help=f"runs of each wheat (default {SEEDS})")
     parser.add_argument(
@@ -59,7 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_common(parser: argparse.ArgumentParser, out: str) -> None:
     """What selftest and calibrate share."""
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, metavar="N", help="gradings at once")
+    parser.add_argument("--jobs", type=positive, default=jobs_that_fit(), metavar="N", help="gradings at once")
+    cluster.add_argument(parser)
     parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"reports (default {out}/)")
     parser.add_argument("--resume", action="store_true", help="keep the finished runs in DIR and do the rest")
     parser.add_argument("--rubric", type=Path, default=WEEK.rubric_path, metavar="FILE", help="try another rubric")
@@ -76,6 +88,10 @@ def idle(args: argparse.Namespace) -> str:
     kinds = set(args.only or KINDS)
     wheats = "wheats" in kinds and not args.cross
     told = (
+        (
+            args.mutants and (args.cross or args.only or args.seeds or args.accuracy or args.parts or args.full),
+            "--mutants runs nothing but mutants, and chooses their parts; leave the other choices out.",
+        ),
         (args.sample and not args.cross, "--sample draws from the combinations of --cross; give both, or neither."),
         (args.cross and args.only, "--cross puts chaffs on wheats, whatever --only says; leave one of them out."),
         (args.seeds and not wheats, "--seeds repeats the runs of wheats, and none are chosen; leave it out."),
@@ -105,20 +121,22 @@ def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
         entries = load_entries(args)
         if args.files:
             return put_files(args, entries)
-        plan = planned(args, entries)
+        plan = Plan() if args.mutants else planned(args, entries)
         attacks: dict[str, Attack] = {}
         if "attacks" in (args.only or ()):
             attacks, unfit = hostile.load(args.corpus / "attacks", args.names)
             plan.unfit += unfit
-        if not (plan.trials or plan.unfit or attacks):
+        if not (plan.trials or plan.unfit or attacks or args.mutants):
             raise CorpusDamaged("Nothing is left to run: no entry is of the kind and the parts that you chose.")
-        store = Store(args.out, args.resume)
+        store = Runs(args.out, args.resume)
     except (CorpusDamaged, BadRubric, CannotKeep) as error:
         print(error, file=sys.stderr)
         return 2
     try:
+        if args.mutants:
+            return mutants_session(args, console, rubric, grader, entries["wheats"], store)
         return session(args, console, rubric, grader, entries, plan, attacks, store)
-    except (CannotKeep, NotConfined) as error:
+    except (CannotKeep, NotConfined, NoCluster, OtherGrader) as error:
         print(error, file=sys.stderr)
         return 2
     finally:
@@ -153,14 +171,14 @@ def session(
     entries: dict[str, dict[str, Entry]],
     plan: Plan,
     attacks: dict[str, Attack],
-    store: Store,
+    store: Runs,
 ) -> int:
     started = time.monotonic()
     hostiles = hostile.trials(attacks.values(), args.out / "scratch")
     say = tell(entries, console)
     if not carry_out(plan.trials, args, rubric, grader, store, console, say):
         return stopped([*plan.trials, *hostiles], store, grader)
-    if not carry_out(hostiles, args, hostile.short(rubric), grader, store, console, say, hostile.start):
+    if not carry_out(hostiles, args, hostile.short(rubric), grader, store, console, say, "confined"):
         return stopped(hostiles, store, grader)
     keys = dict.fromkeys(trial.key(grader) for trial in [*plan.trials, *hostiles])
     rows = [store.rows[key] for key in keys if key in store.rows]
@@ -171,20 +189,49 @@ def session(
         plan.unfit,
         plan.fits_not,
         plan.void,
-        matrix.changes(rows, rows_of(store.before), entries),
+        matrix.changes(rows, store.before, entries),
         time.monotonic() - started,
         grader,
         hostile.complaints(rows, attacks),
         len(attacks),
     )
-    report = args.out / "selftest.md"
-    try:
-        write_text(report, forms.markdown(found))
-    except OSError as error:
-        raise CannotKeep(f"{report} cannot be written ({error.strerror}); the runs are kept: --resume.") from error
+    report = write_report(args.out / "selftest.md", forms.markdown(found))
     console.print(forms.terminal(found))
     console.print(f"The whole matrix is in {report}; the runs are in {store.path}.", markup=False, soft_wrap=True)
     return 0 if found.good else 1
+
+
+def mutants_session(
+    args: argparse.Namespace, console: Console, rubric: Rubric, grader: str, wheats: dict[str, Entry], store: Runs
+) -> int:
+    """Exit status 1 when a mutant survives that is not equivalent: somebody has to read it."""
+    drawn = mutants.draw(args.mutants, wheats, args.names)
+    plain = replace(rubric, limits={**rubric.limits, "experiments": 0})  # nobody reads what they would say
+
+    def carried(trials: Sequence[Trial]) -> bool:
+        return carry_out(trials, args, plain, grader, store, console, lambda row: None)
+
+    def rows(trials: Sequence[Trial]) -> dict[str, Row]:
+        return {trial.entry: row for trial in trials if (row := store.rows.get(trial.key(grader))) is not None}
+
+    found = mutants.survey(drawn, carried, rows, args.jobs)
+    if found is None:
+        print(f"Stopped: what ran is kept in {store.path}; give --resume to go on.", file=sys.stderr)
+        return 130
+    report = write_report(args.out / "mutants.md", mutants.markdown(found))
+    for sentence in mutants.headline(found):
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(f"Those that survive and differ are in {report}, to be read.", markup=False, soft_wrap=True)
+    return 1 if found.different or found.trouble else 0
+
+
+def write_report(path: Path, text: str) -> Path:
+    """Raises CannotKeep."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise CannotKeep(f"{path} cannot be written ({error.strerror}); the runs are kept: --resume.") from error
+    return path
 
 
 # -- running -------------------------------------------------------------------------------------------------
@@ -195,18 +242,20 @@ def carry_out(
     args: argparse.Namespace,
     rubric: Rubric,
     grader: str,
-    store: Store,
+    store: Runs,
     console: Console,
     say: matrix.Say,
-    start: Callable[[], Server] = start_server,
+    isolation: str | None = None,
 ) -> bool:
-    """Do what is not done yet, with a progress bar where there is a terminal. False when stopped by Ctrl-C."""
+    """Do what is not done yet, with a progress bar where there is a terminal. False when stopped by Ctrl-C.
+
+    Raises CannotKeep, NoCluster, NotConfined, OtherGrader.
+    """
     left = open_trials(trials, store, grader)
     if len(left) < len(trials):
         console.print(f"{len(trials) - len(left)} of {len(trials)} runs are finished already.")
-    if left:  # at once: the first of them takes as long as PyTorch needs to load
-        jobs = min(args.jobs, len(left))
-        console.print(f"{len(left)} {'run' if len(left) == 1 else 'runs'} to do, {jobs} at a time.", style="dim")
+    if not left:
+        return True
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
@@ -223,14 +272,24 @@ def carry_out(
             if not console.is_terminal and done % 50 == 0:
                 console.print(f"{done} of {len(left)} runs", style="dim")
 
+        warm = Warm(start_server, isolation=isolation)
         try:
-            Pool(rubric, grader, store, start).run(left, args.jobs, on_row)
+            with cluster.crew(args.cluster, min(args.jobs, len(left)), warm) as crew:
+                # at once: the first of them takes as long as PyTorch needs to load
+                console.print(f"{len(left)} {'run' if len(left) == 1 else 'runs'} to do, {crew.where}.", style="dim")
+                grader_here = Grader(warm, rubric, grader, code_digest(WEEK.folder))
+                for _, row in each_done(crew.executor, grader_here, left, crew.ahead):
+                    if isinstance(row, BaseException):
+                        raise cluster.told(row, args.cluster)
+                    store.add(row)
+                    on_row(row)
         except KeyboardInterrupt:
             return False
     return True
 
 
-def stopped(trials: Sequence[Trial], store: Store, grader: str) -> int:
+def stopped(trials: Sequence[Trial], store: Runs, grader: str) -> int:
+    store.read()
     left = len(open_trials(trials, store, grader))
     print(
         f"Stopped: {len(trials) - left} of {len(trials)} runs are kept in {store.path}; "

@@ -96,7 +96,9 @@ def wheat_parts(
     allowed = args.parts or (WEEK.part_names if args.accuracy else QUICK)
     seen = {part for name in SUBMITTED if files.get(name) != before[name] for part in SEEN_BY[name]}
     return tuple(
-        part for part in allowed if (part in seen or seed == 1 or args.full) and not (part == LONG and entry.weak)
+        part
+        for part in allowed
+        if (part in seen or seed == 1 or args.full) and not (part == LONG and (entry.weak or entry.exotic))
     )
 
 

@@ -30,11 +30,15 @@ STEP = 0.01
 
 @dataclass(frozen=True)
 class Measured:
-    """The test accuracies (0..1) of one solution, one per seed; n: test digits."""
+    """The test accuracies (0..1) of one solution, one per seed; n: test digits.
+
+    exotic: a right one, and yet nothing that a beginner hands in
+    """
 
     name: str
     values: tuple[float, ...]
     n: int
+    exotic: bool = False
 
     @cached_property
     def mean(self) -> float:
@@ -87,25 +91,28 @@ def weakest(measured: Sequence[Measured]) -> Measured:
 
 
 def proposals(measured: Sequence[Measured], tiers: Sequence[Tier]) -> list[Proposal]:
-    """The top tier by the rule above; the lower ones stay, as far as they still lie below it.
+    """The top tier by the rule above, from what beginners hand in; where some are exotic, the tier before it from all.
 
-    Raises ValueError with a sentence when the weakest solution leaves no room above what stored answers reach.
+    The lower ones stay, as far as they still lie below. Raises ValueError with a sentence when the weakest solution
+    leaves no room above what stored answers reach.
     """
-    worst = weakest(measured)
-    top = down(worst.lower())
-    if top - STEP * (len(tiers) - 1) < STORED:
+    usual = [one for one in measured if not one.exotic] or measured
+    floor, top = down(weakest(measured).lower()), down(weakest(usual).lower())
+    measured_tiers = [min(floor, top), top] if floor < top and len(tiers) > 1 else [top]
+    wanted = [tier.at for tier in tiers[: -len(measured_tiers)]] + measured_tiers
+    if wanted[-len(measured_tiers)] - STEP * (len(tiers) - len(measured_tiers)) < STORED:
+        worst = weakest(measured)
         raise ValueError(
-            f"{worst.name} is too weak to calibrate by: the top tier would be {top:.1%}, "
+            f"{worst.name} is too weak to calibrate by: {down(worst.lower()):.1%} could be asked for, "
             f"and what stored answers reach stays below {STORED:.0%} only. Fix that solution or leave it out."
         )
-    found: list[float] = []
-    for index, tier in enumerate(tiers):
-        highest = top - (len(tiers) - 1 - index) * STEP  # tiers must rise, also where they are pressed together
-        wanted = top if index == len(tiers) - 1 else tier.at
-        found.append(round(min(max(wanted, STORED + index * STEP), highest), 4))
+    for index in reversed(range(len(tiers) - 1)):  # tiers must rise, also where they are pressed together
+        wanted[index] = min(wanted[index], wanted[index + 1] - STEP)
+    found = [round(max(at, STORED + index * STEP), 4) for index, at in enumerate(wanted)]
+    asked = [measured] * (len(tiers) - 1) + [usual]
     return [
-        Proposal(tier, at, max(m.failure(tier.at) for m in measured), max(m.failure(at) for m in measured))
-        for tier, at in zip(tiers, found)
+        Proposal(tier, at, max(m.failure(tier.at) for m in ones), max(m.failure(at) for m in ones))
+        for tier, at, ones in zip(tiers, found, asked)
     ]
 
 
