@@ -5,6 +5,7 @@ import contextlib
 import math
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from digits_source import Unusable, find_digits
 
 HERE = Path(__file__).resolve().parent
+GIVEN = ("command_line.py", "digits_source.py", "plots.py")
 TODO_LINE = re.compile(r'^ *raise NotImplementedError\(\s*[\'"]TODO (\d+): ([\w.]+)', re.MULTILINE)
 
 
@@ -91,7 +93,8 @@ def find_device(wanted: str) -> str:
 
 @contextlib.contextmanager
 def kind_endings() -> Iterator[None]:
-    """End with one sentence where the cause is known: a TODO still waiting, digits that cannot be used."""
+    """End with one sentence where the cause is known (a TODO still waiting, digits that cannot be used), and with your
+    own line where your code stops."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a path with a rare letter must not end the program
             stream.reconfigure(errors="backslashreplace")
@@ -101,13 +104,26 @@ def kind_endings() -> Iterator[None]:
         print(problem, file=sys.stderr)
         sys.exit(2)
     except NotImplementedError as error:
-        if not str(error).startswith("TODO"):
-            raise
-        print(waiting(HERE) or str(error), file=sys.stderr)
+        todo = str(error).startswith("TODO")
+        print((waiting(HERE) or str(error)) if todo else where_it_stopped(error), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        print(where_it_stopped(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def where_it_stopped(error: Exception) -> str:
+    """Your own lines that an error went through, without those of the libraries; then what Python says of it."""
+    frames = [(Path(frame.filename).resolve(), frame) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [(path.name, frame) for path, frame in frames if path.parent == HERE and path.name not in GIVEN]
+    own = [(name, frame) for name, frame in own if frame.name != "main"] or own  # main is given, and calls the others
+    lines = [f"{name}, line {frame.lineno}, in {frame.name}:\n    {frame.line}" for name, frame in own[-3:]]
+    says = "".join(traceback.format_exception_only(type(error), error)).strip()
+    advice = "Your code stopped there. `pytest grader/` says what this usually means."
+    return "\n".join(["", *lines, says, "", advice])
 
 
 def waiting(folder: Path) -> str | None:

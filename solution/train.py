@@ -61,7 +61,7 @@ def evaluate(model, loader, device="cpu") -> tuple[float, float]:
     # END SOLUTION
 
 
-def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu") -> dict:
+def fit(model, train_loader, val_loader, epochs=10, lr=0.01, device="cpu") -> dict:
     """Train the model in place for `epochs` epochs and write down how it went.
 
     Build one optimizer with learning rate `lr`, then for each epoch: train on train_loader,
@@ -96,13 +96,16 @@ def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu") -> dic
 
 def main() -> None:
     """Train on the digits, say how it goes, save pictures: `python train.py --help` lists the options."""
-    import plots
     from command_line import kind_endings, read_options
-    from data import make_loaders
-    from model import DigitClassifier
 
     with kind_endings():
+        import plots
+        from data import make_loaders
+        from model import DigitClassifier
+
         options = read_options()
+        if options.device == "cpu":
+            torch.set_num_threads(1)  # for batches this small, several spend their time waiting for each other
         torch.manual_seed(0)  # the same command gives the same numbers
         train_loader, val_loader, test_loader = make_loaders(options.root, **options.for_loaders)
         model = DigitClassifier().to(options.device)

@@ -17,6 +17,7 @@ from grader.engine.endings import NotSeen, is_fatal
 from grader.engine.probe_index import ProbeIndex
 from grader.engine.rubric import Rubric
 from grader.engine.run_folders import KeptFiles
+from grader.engine.submission.manifest import digest, handed_out
 from grader.engine.submission.read import Submission
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import START_SECONDS, Job, Limits, Outcome, Request
@@ -25,22 +26,37 @@ from grader.engine.worker.trusted.start import OnProgress, Server
 WALL_FACTOR = 4  # wall seconds that an experiment may take, in times of its CPU seconds
 
 
+class Interrupted(BaseException):
+    """The run was stopped from another thread: what its checks would say is no verdict. No check may catch it."""
+
+
 class Asking:
     """One submission, staged, and the worker that answers for it.
 
     deadline: time.monotonic() after which nothing is waited for any more
+    inputs: the folder of what probes may read, the run's own by default
     """
 
     def __init__(
-        self, submission: Submission, server: Server, rubric: Rubric, student_seed: int, folder: Path, deadline: float
+        self,
+        submission: Submission,
+        server: Server,
+        rubric: Rubric,
+        student_seed: int,
+        folder: Path,
+        deadline: float,
+        inputs: Path | None = None,
     ):
         self.submission, self.server, self.limits = submission, server, rubric.limits
         self.contract, self.probes = submission.contract, ProbeIndex.of(submission.contract)
         self.student_seed, self.folder, self.deadline = student_seed, folder, deadline
+        self.inputs = inputs or folder
         self.opened = time.monotonic()
         submission.stage(folder / "stage")
         self.kept = KeptFiles(folder)
         self.kept.keep(folder / "stage")
+        out = handed_out(self.contract.root, self.contract.work, self.contract.files, bool(self.contract.known_good()))
+        self.untouched = {name for name, content in submission.files.items() if out.get(name) == digest(content)}
         self.fresh = False  # ask only processes that no student code has been in
         self.losses = 0  # how often files of ours had to be put back
         self.on_progress: OnProgress | None = None  # of the check that takes long
@@ -50,11 +66,16 @@ class Asking:
         self.ahead: list[tuple[Check, str, Job]] = []  # what was asked before its turn: (check, probe, job)
         self.asking = threading.Lock()
         self.broken_files: dict[str, NotSeen] = {}  # module -> how its import ended
+        self.endless: NotSeen | None = None  # the first that reached its limit of time
         self.fatal: dict[str, NotSeen] = {}  # function -> how it ended a child (timeout, memory, output, death)
+        self.reached: dict[str, set[str]] = {}  # check -> the modules that its probes import
+        self.stopped = False
 
     def observe(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> Outcome:
         """The outcome of a probe. Raises NotSeen at once where the answer is known to be out of reach."""
-        modules = self.probes.modules_of(probe)
+        modules = self.reach(check, probe)
+        if todo := self.still_to_do(check):
+            raise NotSeen(Outcome("untouched", {"todo": todo}))
         for module in modules:
             if problem := self.submission.problems.get(f"{module}.py"):
                 raise NotSeen(Outcome("file", detail=problem, importing=module))
@@ -72,10 +93,20 @@ class Asking:
                     kind = "lost" if self.isolation == "confined" else "deleted"
                     outcome = replace(outcome, kind=kind, detail="the run's folder was deleted, and deleted again")
             self.settled[job] = outcome
+        if self.endless and job.patience and self.settled[job].kind == "timeout":  # that is why it was ended
+            raise NotSeen(self.endless.outcome, blocked=True)
         return self.settled[job]
+
+    def still_to_do(self, check: Check) -> int:
+        """The first TODO that a check calls in a file that is as it was handed out, 0 for none: no need to ask."""
+        called = {tuple(name.split(".")) for name in check.calls}
+        waiting = [todo for todo in self.contract.todos if todo.file in self.untouched]
+        own = [t.number for t in waiting if (t.file.removesuffix(".py"), t.function.split(".")[0]) in called]
+        return min(own, default=0)
 
     def experiment(self, check: Check, probe: str, seconds: float, arguments: Mapping[str, Any]) -> Outcome:
         """The outcome of a probe in a fresh child, or `timeout` as soon as its own time or the run's is over."""
+        self.reach(check, probe)
         with self.asking:
             job = self.submit(False, check.part, probe, arguments, True, seconds)
             self.asked[job] = self.losses
@@ -86,6 +117,7 @@ class Asking:
             if time.monotonic() > ends:
                 job.cancel()
                 return Outcome("timeout", detail="experiment")
+        self.go_on()
         return outcome
 
     def wait(self, job: Job) -> Outcome:
@@ -94,6 +126,7 @@ class Asking:
         if outcome is None:
             job.cancel()
             outcome = Outcome("timeout", detail="run")
+        self.go_on()
         return outcome
 
     def lost_files(self, job: Job, outcome: Outcome) -> bool:
@@ -130,10 +163,11 @@ class Asking:
         self, long: bool, part: str, probe: str, arguments: Mapping[str, Any], fresh: bool, seconds: float = 0
     ) -> Job:
         """seconds: a limit for this question alone."""
+        self.go_on()
         self.put_back()
         home = self.folder / "home" / str(len(self.asked))
         home.mkdir(parents=True)
-        reads = tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.folder)))
+        reads = tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.inputs)))
         for path in reads:
             self.kept.keep(Path(path))
         request = Request(
@@ -169,6 +203,10 @@ class Asking:
             if not outcome.importing:
                 for name in check.calls:
                     self.fatal.setdefault(name, ending)
+            if outcome.kind == "timeout" and outcome.detail != "run":
+                self.endless = self.endless or ending
+                for _, _, job in self.ahead:  # it may run into the same, with twenty times as much time to wait
+                    job.hurry(self.limits["check_seconds"])
             self.give_up_what_is_ahead()
 
     def give_up_what_is_ahead(self) -> None:
@@ -189,10 +227,29 @@ class Asking:
     def isolation(self) -> str:
         return "practice" if self.server.isolation == "practice" or missing(self.measures) else "confined"
 
+    def reach(self, check: Check, probe: str) -> tuple[str, ...]:
+        """The modules that a probe imports; noted as what the check can reach."""
+        modules = self.probes.modules_of(probe)
+        self.reached.setdefault(check.id, set()).update(modules)
+        return modules
+
+    def stop(self) -> None:
+        """End what runs, from any thread. Who asks or waits gets Interrupted; `close` waits for the last of it."""
+        with self.asking:
+            self.stopped = True
+            running = list(self.asked)
+        for job in running:
+            job.end("cancelled")
+
+    def go_on(self) -> None:
+        """Raises Interrupted when the run was stopped."""
+        if self.stopped:
+            raise Interrupted
+
     def close(self) -> None:
         """Stop what still runs."""
         for job in self.asked:
-            if job.outcome is None:
+            if job.outcome is None or self.stopped:
                 job.cancel()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from grader.engine.student import Student
+    from grader.engine.worker.raised import Raised
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class Finding:
 class Failed(Exception):
     """Raised by `fail`: the check has found something."""
 
-    def __init__(self, finding: Finding):
+    def __init__(self, finding: Finding, raised: Raised | None = None):
         super().__init__(finding.id)
-        self.finding = finding
+        self.finding, self.raised = finding, raised
 
 
 class Waits(Exception):
@@ -84,13 +85,18 @@ def only_where(seen: Callable[[Student], None]) -> Callable[[Callable[[Student],
     return declare
 
 
-def fail(finding_id: str, *, todo: int | None = None, share: float = 0.0, **facts: Any) -> NoReturn:
-    """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints/)."""
+def fail(
+    finding_id: str, *, todo: int | None = None, share: float = 0.0, came_from: Raised | None = None, **facts: Any
+) -> NoReturn:
+    """End the check with a finding. `facts` fill the placeholders of its hint ({name} in hints/).
+
+    came_from: what the student's code raised, where the finding comes from that: its line is shown
+    """
     shown = {name: readable(fact) for name, fact in facts.items()}
     texts = [name for name, text in shown.items() if isinstance(text, str)]
     alike = [a for a in texts if any(shown[a] == shown[b] and facts[a] != facts[b] for b in texts)]
     shown |= {name: readable(facts[name], figures=8) for name in alike}  # four figures do not show the difference
-    raise Failed(Finding(finding_id, shown, todo, share))
+    raise Failed(Finding(finding_id, shown, todo, share), came_from)
 
 
 def readable(fact: Any, figures: int = 4) -> Any:

@@ -6,14 +6,15 @@ The engine itself names no file, part, TODO or check of a student's. `grader/con
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from grader.engine.check import Check
+from grader.engine.check import Check, Finding
 from grader.engine.printable import listed
+from grader.engine.result import Status
 from grader.engine.sections import NO_SECTIONS, Sections
 
 
@@ -22,12 +23,14 @@ class Todo:
     """One TODO: a function, or a method as "Class.method".
 
     also: names that may stand in its place (a factory function instead of a class)
+    read: pages to read before it is begun, by their names in hints/links.toml
     """
 
     number: int
     file: str
     function: str
     also: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
     @property
     def is_method(self) -> bool:
@@ -39,6 +42,11 @@ class Todo:
         """The function as a student would say it: the method's own name, without its class."""
         return self.function.split(".")[-1]
 
+    @property
+    def said(self) -> str:
+        """The function as a sentence has it: a class for what creates it."""
+        return self.function.split(".")[0] if self.name.startswith("__") else self.name
+
 
 @dataclass(frozen=True)
 class Part:
@@ -47,19 +55,6 @@ class Part:
     name: str
     title: str
     checks: str
-
-
-@dataclass(frozen=True)
-class Slip:
-    """What the message of an exception means: the first pattern that is found names the finding.
-
-    only_theirs: only when the exception went through a line of the student's own
-    """
-
-    pattern: str
-    finding: str
-    types: tuple[str, ...] = ()
-    only_theirs: bool = False
 
 
 class Pool(Protocol):
@@ -79,6 +74,15 @@ class LiveWords:
     waiting: str = "waiting"
     running: str = "running"
 
+    def told(self, numbers: Mapping[str, Any]) -> str:
+        """`running` with what a probe tells, "" where that does not fill it. Student code can tell too: only counts
+        are shown."""
+        counts = {name: value for name, value in numbers.items() if type(value) is int and 0 < value < 100_000}
+        try:
+            return self.running.format_map(counts)
+        except KeyError:
+            return ""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -95,6 +99,10 @@ class Bundle:
     recorded: Mapping[str, str] = field(default_factory=dict)
 
 
+Judged = tuple[Status, Finding | None, dict[str, Any]]
+JudgedAgain = Callable[[Finding | None, Mapping[str, Any], Sequence[Any]], Judged | None]
+
+
 @dataclass(frozen=True)
 class Contract:
     """Everything the engine knows about a week.
@@ -106,6 +114,9 @@ class Contract:
     long: the id of the check that takes long: it begins ahead, and has a limit of its own, `<part>_seconds`
     consequence: the id of the check whose failure is a consequence of the others' findings
     tiered: the id of the check that earns its points in tiers, `[<part>] tiers` in rubric.toml
+    measured: what that check measured, a fraction, from what a run recorded; None where it did not come so far
+    judged_again: its status, finding and records after (finding, recorded, the rubric's tiers of now); None where only
+    another run can tell
     runtime: the module that warms a worker up; preload: modules every worker imports before it serves
     bundled: folders of `work` that are not generated; verify: raises GraderTrouble when the week's data is damaged
     open_pool: reads a folder with data of a teacher's own (`--pool DIR`), None where the week has no use for one;
@@ -113,6 +124,7 @@ class Contract:
     bundle: what the data is, from the student's folder and [data] of course.toml; raises BadRubric
     known_good: the files of a submission that earns everything, {} where this copy of the grader has none (a student's)
     steering: names in a submission that would steer its libraries if anything took them up
+    reading: {library that students use: its names that read files}; no other code in it reads one of the student's
     """
 
     folder: Path
@@ -126,6 +138,8 @@ class Contract:
     long: str = ""
     consequence: str = ""
     tiered: str = ""
+    measured: Callable[[Mapping[str, Any]], float | None] = lambda recorded: None
+    judged_again: JudgedAgain = lambda finding, recorded, tiers: None
     runtime: str = "probes.runtime"
     preload: tuple[str, ...] = ()
     bundled: tuple[str, ...] = ()
@@ -134,7 +148,7 @@ class Contract:
     bundle: Callable[[Path, Any], Bundle] = lambda work, told: Bundle()
     known_good: Callable[[], Mapping[str, bytes]] = dict
     steering: tuple[str, ...] = ()
-    slips: tuple[Slip, ...] = ()
+    reading: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     live: LiveWords = LiveWords()
     sections: Sections = field(default=NO_SECTIONS, repr=False)
 
@@ -182,6 +196,10 @@ class Contract:
     def todo(self) -> dict[int, Todo]:
         """{number: TODO}"""
         return {todo.number: todo for todo in self.todos}
+
+    def called(self, file: str, name: str) -> int:
+        """The first TODO that stands in a file under this name, 0 for none."""
+        return next((t.number for t in self.todos if t.file == file and name in t.function.split(".")), 0)
 
     @property
     def listed_files(self) -> str:

@@ -7,11 +7,14 @@ import re
 import signal
 from typing import Any
 
+from grader.engine.causes import Error, cause_of
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
 from grader.engine.own_lines import started_at, where
 from grader.engine.printable import one_line
 from grader.engine.result import Status
+from grader.engine.submission.read import Submission
+from grader.engine.submission.strays import Stray
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import Outcome
 
@@ -36,8 +39,9 @@ class ProtocolBroken(Exception):
     """An answer lacks what was asked for, or has it in another shape."""
 
 
-def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Status, Finding | None]:
+def finding_of(submission: Submission, check: Check, ending: NotSeen) -> tuple[Status, Finding | None]:
     """(status, finding) of a check whose observation ended without an answer."""
+    contract, strays = submission.contract, submission.strays
     outcome = ending.outcome
     if ending.blocked:
         return "blocked", Finding("waits-for", {"what": one_line(reason(outcome), 200)})
@@ -48,16 +52,17 @@ def finding_of(contract: Contract, check: Check, ending: NotSeen) -> tuple[Statu
     if kind == "untouched":
         todo = int(outcome.values.get("todo", check.todo))
         if todo == check.todo:
-            return "todo", None
-        return "blocked", Finding("waits-for", {"what": f"TODO {todo} is done"})
+            return ("failed", stray(contract, strays[todo])) if todo in strays else ("todo", None)
+        return "blocked", waits_until_done(todo)
     if kind == "file":
         return "failed", Finding(outcome.detail, facts)
     if kind == "missing-file":
         return "failed", Finding("file-missing", facts | {"file": f"{outcome.values.get('module')}.py"})
     if kind == "missing-name":
-        return "failed", missing_name(outcome)
+        found = contract.called(f"{outcome.values.get('module')}.py", str(outcome.values.get("name")))
+        return "failed", stray(contract, strays[found]) if found in strays else missing_name(outcome)
     if kind in ("raised", "failed"):
-        return raised(contract, outcome, facts, check)
+        return raised(submission, outcome, facts, check)
     if kind == "timeout":
         return "timeout", timeout(outcome, facts)
     if kind in CRASHES:
@@ -80,6 +85,18 @@ def malformed(check: Check, detail: str) -> Finding:
     return Finding("answer-malformed", asked(check) | {"detail": one_line(detail)})
 
 
+def waits_until_done(todo: int) -> Finding:
+    return Finding("waits-for", {"what": f"TODO {todo} is done"})
+
+
+def stray(contract: Contract, code: Stray) -> Finding:
+    """What is said of code that is there and does not count."""
+    if not code.found:
+        return Finding("raise-left", {"at": code.at}, code.todo)
+    facts = {"name": contract.todo[code.todo].said, "found": code.found, "do": code.do}
+    return Finding("code-elsewhere", facts, code.todo)
+
+
 def reason(outcome: Outcome) -> str:
     """What something waits for, as the end of "This waits until ..."."""
     if outcome.importing:
@@ -98,37 +115,47 @@ def missing_name(outcome: Outcome) -> Finding:
     module, name = (one_line(str(outcome.values.get(what)), 80) for what in ("module", "name"))
     found = outcome.values.get("found")
     found = [str(n)[:80] for n in found[:50]] if isinstance(found, list) else []
-    close = difflib.get_close_matches(name, found, 1, 0.6)
+    close = difflib.get_close_matches(name, found, 1, 0.6) or (found if len(found) == 1 else [])
     similar = f"There is one called {one_line(close[0], 60)}. " if close else ""
     return Finding("name-missing", {"file": f"{module}.py", "name": name, "similar": similar})
 
 
-def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[Status, Finding]:
-    error = outcome.raised or Raised("Error", "")
-    message = one_line(error.message, 400)
+def raised(submission: Submission, outcome: Outcome, facts: dict[str, Any], check: Check) -> tuple[Status, Finding]:
+    contract, error = submission.contract, outcome.raised or Raised("Error", "")
+    message = brief(one_line(error.message, 400))
     facts = facts | {"error": one_line(f"{error.type}: {message}".rstrip(": "), 400), "where": where(error)}
     if error.frames:
         facts["file"] = one_line(str((started_at(error) or error.frames[-1])["file"]), 60)
     if error.type in ("SyntaxError", "IndentationError", "TabError"):
         if "can't decode" in message or "null bytes" in message or "encoding" in message:
             return "crashed", Finding("not-utf8", facts)
-        return "crashed", Finding("syntax-error", facts | {"detail": message})
+        facts |= {"detail": message}
+        if known := cause_of(contract.hints_path, seen(submission, outcome, error)):
+            cause, words = known
+            return "crashed", Finding(cause.id, facts | {"word": words["word"], "other": words["other"]})
+        return "crashed", Finding("syntax-error", facts)
+    left = error.type == "NotImplementedError" and error.frames and not outcome.importing
+    if left and error.frames[-1]["text"].startswith("raise "):
+        last = error.frames[-1]
+        at = f"{last['file']}, line {last['line']}" if last["line"] else last["file"]
+        return "failed", Finding("raise-left", facts | {"at": at})
     if error.type == "SystemExit":
         return "crashed", Finding("calls-exit", facts)
     if error.type == "ModuleNotFoundError":
         name = re.search(r"No module named '([^']*)'", message)
-        return "crashed", Finding("module-not-installed", facts | {"name": name[1] if name else message})
+        facts |= {"name": name[1] if name else message}
+        if f"{facts['name']}.py" in submission.beside:
+            return "crashed", Finding("helper-not-graded", facts)
+        return "crashed", Finding("module-not-installed", facts)
     if error.type == "ImportError" and outcome.importing:
         return "crashed", Finding("import-fails", facts)
     if error.type == "MemoryError":
         return "crashed", Finding("out-of-memory", facts)
     if re.search("Read-only file system|Permission denied|Operation not permitted", message):
         return "crashed", Finding("folder-not-writable", facts)
-    for slip in contract.slips:
-        if slip.types and error.type not in slip.types or slip.only_theirs and not error.frames:
-            continue
-        if re.search(slip.pattern, message):
-            return "crashed", Finding(slip.finding, facts)
+    if known := cause_of(contract.hints_path, seen(submission, outcome, error)):
+        cause, words = known
+        return "crashed", Finding(cause.id, facts | {"word": words["word"], "other": words["other"], "detail": message})
     if not error.frames:
         if error.type == "TypeError" and (called := SIGNATURE.search(message)):
             methods = {todo.name for todo in contract.todos if todo.is_method}
@@ -139,8 +166,23 @@ def raised(contract: Contract, outcome: Outcome, facts: dict[str, Any], check: C
     return "crashed", Finding("import-raises" if outcome.importing else "raises", facts)
 
 
+def brief(message: str) -> str:
+    """The first sentence of a message that goes on for long; what Python suggests stands at the end of shorter ones."""
+    first = re.match(r".{40,200}?\. (?=[A-Z])", message)
+    return first[0].rstrip() if first and len(message) > 220 else message
+
+
+def seen(submission: Submission, outcome: Outcome, raised: Raised) -> Error:
+    """An exception as the table of causes looks at it."""
+    last = raised.frames[-1] if raised.frames else {"file": "", "text": "", "function": ""}
+    files = [str(last["file"])] if raised.frames else list(submission.files)  # without a line, any file may be meant
+    source = "\n".join(submission.files.get(file, b"").decode("utf-8", "replace") for file in files)
+    line, function = str(last["text"]).strip(), str(last["function"])
+    return Error(raised.type, raised.message, line, function, source, bool(outcome.importing))
+
+
 def timeout(outcome: Outcome, facts: dict[str, Any]) -> Finding:
-    facts = facts | {"seconds": f"{outcome.seconds:.0f}"}
+    facts = facts | {"seconds": f"{outcome.computed or outcome.seconds:.0f}"}
     if outcome.detail == "run":
         return Finding("run-timeout", facts)
     if outcome.detail == "asleep":

@@ -9,12 +9,14 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from grader.engine import causes
 from grader.engine.contract import Contract
 from grader.engine.rubric import BadRubric, load_toml
 
 TEXTS = ("title", "seen", "cause", "look", "question", "why")
 OPTIONAL = ("docs", "todo", "file")
 ADDRESS = re.compile(r"https://[^\s<>()\[\]\"'`\\]+")
+THAT_LINE = "that line"  # of an error: it is quoted, so nothing more is said about where to look
 LINKS = "links.toml"  # beside the files of hints: {name: address of a page}
 
 
@@ -64,18 +66,39 @@ def load_hints(contract: Contract, folder: Path | None = None) -> dict[str, Hint
     links = load_links(folder)
     hints: dict[str, Hint] = {}
     files: dict[str, str] = {}
+    entries: dict[str, Any] = {}
     for path in sorted(folder.glob("*.toml")):
-        for finding, entry in load_toml(path).items() if path.name != LINKS else ():
+        for finding, entry in load_toml(path).items() if path.name != LINKS and not path.match(causes.NAMES) else ():
             if finding in hints:
                 raise BadRubric(f"{path}: [{finding}] stands in {files[finding]} too; keep one of them.")
-            files[finding] = path.name
+            files[finding], entries[finding] = path.name, entry
             try:
                 hints[finding] = hint_of(finding, entry, links, contract)
             except ValueError as error:
                 raise BadRubric(f"{path}: [{finding}] {error}.") from error
+    for cause in causes.load_causes(folder):
+        if cause.id in hints:
+            raise BadRubric(f"{folder}: the cause [{cause.id}] stands in {files[cause.id]} too; keep one of them.")
+        try:
+            hints[cause.id] = hint_of(cause.id, entry_of(cause, entries), links, contract)
+        except ValueError as error:
+            raise BadRubric(f"{folder}: the cause [{cause.id}] {error}.") from error
     if not hints:
         raise BadRubric(f"{folder} holds no hints: one .toml file for each part.")
     return hints
+
+
+def entry_of(cause: causes.Cause, entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The texts of a row of causes.toml, those of the finding it stands on among them. Raises ValueError.
+
+    entries: {finding: its table}, of the other files
+    """
+    if cause.base not in entries:
+        raise ValueError(f'has base = "{cause.base}", and there is no such finding')
+    base = entries[cause.base]
+    if {"todo", "file"} & set(cause.texts):  # of the two only one
+        base = {name: text for name, text in base.items() if name not in ("todo", "file")}
+    return {**base, "look": THAT_LINE, "cause": cause.means, **cause.texts}
 
 
 def links_of(hints: Mapping[str, Hint]) -> tuple[str, ...]:

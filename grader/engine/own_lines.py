@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
-from grader.engine.printable import one_line
+from grader.engine.contract import Contract
+from grader.engine.printable import clean, one_line
 from grader.engine.submission.read import Submission
 from grader.engine.worker.raised import Raised
-from grader.engine.worker.trusted.job import Outcome
 
 Frame = dict[str, Any]  # {"file", "line", "function", "text"}; line 0: the whole file
 
@@ -21,10 +20,7 @@ def own_lines(submission: Submission, todo: int, raised: Raised | None) -> tuple
     if not found and todo in contract.todo:
         place = contract.todo[todo]
         found = definition(place.file, place.function, submission.files.get(place.file, b""))
-    if not submission.is_notebook:
-        return found
-    # cells have no line numbers that anything could point at
-    return tuple(frame | {"file": submission.path.name, "line": 0} for frame in found[-1:])
+    return found
 
 
 def where(error: Raised) -> str:
@@ -38,25 +34,45 @@ def where(error: Raised) -> str:
     return " - and from there ".join(dict.fromkeys(lines))
 
 
+def quote_of(submission: Submission, error: Raised | None) -> str:
+    """The student's innermost line on lines of its own: where it stands, the line as it is, marks below it.
+
+    First the line that began it: of the file that was being imported, or of the other TODO that called this one.
+    """
+    if error is None or not error.frames or not error.quote.strip():
+        return ""
+    last = error.frames[-1]
+    if last["file"] not in submission.contract.files:
+        return ""
+    lines = [clean(line).rstrip()[:200] for line in error.quote.splitlines()[:4]]
+    began = started_at(error) or called_by(error, submission.contract)
+    first = [] if began in (None, last) else [place_of(began), f"    {one_line(began['text'], 200)}"]
+    return "\n".join([*first, place_of(last), *(f"    {line}" for line in lines)])
+
+
 def started_at(error: Raised) -> Frame | None:
     """The frame outside all functions, of the file whose import failed; None when no file was being imported."""
     return next((frame for frame in reversed(error.frames) if frame["function"] == "<module>"), None)
 
 
-def without_lines(outcome: Outcome) -> Outcome:
-    """For a notebook: its cells were put together into files, whose line numbers nobody could look up."""
-    if outcome.raised is None:
-        return outcome
-    frames = [frame | {"line": 0} for frame in outcome.raised.frames]
-    message = re.sub(r" \(?(on|at) line \d+\)?", "", outcome.raised.message)
-    error = replace(outcome.raised, message=message, frames=frames)
-    return replace(outcome, values=outcome.values | {"error": error})
+def called_by(error: Raised, contract: Contract) -> Frame | None:
+    """The line of a TODO's function that called another TODO's, where it stopped: what it was given came from there."""
+    functions = {(todo.file, todo.function.split(".")[-1]) for todo in contract.todos}
+    of_todos = [frame for frame in error.frames if (frame["file"], frame["function"]) in functions]
+    last = error.frames[-1]
+    callers = [frame for frame in of_todos if (frame["file"], frame["function"]) != (last["file"], last["function"])]
+    return callers[-1] if callers and last in of_todos else None
 
 
 def line_of(frame: Frame) -> str:
+    return one_line(f"{place_of(frame)}: {frame['text']}", 240)
+
+
+def place_of(frame: Frame) -> str:
+    """FILE, line 23, in FUNCTION"""
     inside = f", in {frame['function']}" if frame["function"] and not frame["function"].startswith("<") else ""
     number = f", line {frame['line']}" if frame["line"] else ""  # cells of a notebook have none
-    return one_line(f"{frame['file']}{number}{inside}: {frame['text']}", 240)
+    return one_line(f"{frame['file']}{number}{inside}", 200)
 
 
 def frames_of(error: Raised | None, files: tuple[str, ...]) -> tuple[Frame, ...]:

@@ -11,7 +11,7 @@ from typing import IO
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
 WARNING = re.compile(r"^\S.*[\\/].*:\d+: \w*Warning: ")  # as the module warnings writes them: PATH:LINE: KIND: TEXT
-BAR = re.compile(r"\d+%\|.*\|")  # tqdm
+BAR = re.compile(r"\d+%\|.*\||^Fontconfig \w+: ")  # tqdm; the system's fonts, when matplotlib is imported
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -21,8 +21,14 @@ def clean(text: str) -> str:
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in UNPRINTABLE)
 
 
-def own_prints(text: str) -> str:
-    """What student code printed, without what it did not write itself: progress bars, warnings of libraries."""
+def own_prints(text: str, folder: str = "") -> str:
+    """What student code printed, without what it did not write itself: progress bars, warnings of libraries.
+
+    folder: the name of the run's temporary folder; paths in it are shown without what leads there
+    """
+    if folder:
+        place = rf"[^\s'\"(<=]*{re.escape(folder)}(?:[\\/]+(?:stage|home[\\/]+\d+))?"
+        text = re.sub(rf"{place}(?:[\\/]+(?=[\w.])|([\\/]*))", lambda found: "" if found[1] is None else ".", text)
     kept: list[str] = []
     after_warning = False
     for line in clean(re.sub(r"[^\n]*\r(?!\n)", "", text)).split("\n"):  # of a line written over, the last state

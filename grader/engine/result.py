@@ -24,7 +24,10 @@ class BadScore(ValueError):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check of a run. message: what was seen, in a sentence or two. hint: cause, where to look, a question."""
+    """One check of a run. message: what was seen, in a sentence or two. hint: cause, where to look, a question.
+
+    quote: the student's own line that an error came from, as lines of text: where it stands, the line, marks below it
+    """
 
     id: str
     title: str
@@ -36,9 +39,15 @@ class CheckResult:
     finding: str | None = None
     message: str = ""
     hint: str = ""
+    quote: str = ""
     seconds: float = 0.0
     place: str = ""  # where the fault is, for people: "TODO N, the function in its file"
     frames: tuple[Mapping[str, Any], ...] = ()  # {file, line, function, text}, outermost first; line 0: the whole file
+
+    @property
+    def texts(self) -> list[str]:
+        """What a report says of it, one after the other; what has several lines is to be shown as it stands."""
+        return [text for text in (self.message, self.quote, *self.hint.splitlines()) if text]
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,11 @@ class Result:
 
     @property
     def next_step(self) -> CheckResult | None:
-        """The first check, in report order, that the student can do something about."""
+        """The first check, in report order, that the student can do something about: what is begun comes first."""
         open_checks = [c for c in self.checks if c.status not in ("passed", "grader_error")]
-        actionable = [c for c in open_checks if c.status != "blocked"]
-        return next(iter(actionable or open_checks), None)
+        begun = [c for c in open_checks if c.status not in ("todo", "blocked")]
+        to_do = [c for c in open_checks if c.status == "todo"]
+        return next(iter(begun or to_do or open_checks), None)
 
     @property
     def untouched(self) -> bool:
@@ -174,9 +184,11 @@ def check_from_json(raw: Any) -> CheckResult:
         raise BadScore("a check in score.json has more points than it can have")
     seconds = float(expect(raw, "seconds", (int, float)))
     place = raw.get("place", f"TODO {numbers['todo']}")  # a score.json without places is from before they were kept
-    if not isinstance(place, str):
-        raise BadScore("a place in score.json is of the wrong kind")
-    return CheckResult(**texts, **numbers, finding=finding, seconds=seconds, place=place, frames=frames_from_json(raw))
+    quote = raw.get("quote", "")  # and neither has one from before lines were quoted
+    if not isinstance(place, str) or not isinstance(quote, str):
+        raise BadScore("a place or a quote in score.json is of the wrong kind")
+    more: dict[str, Any] = {"place": place, "quote": quote[:2000], "frames": frames_from_json(raw)}
+    return CheckResult(**texts, **numbers, finding=finding, seconds=seconds, **more)
 
 
 def frames_from_json(raw: dict[str, Any]) -> tuple[Mapping[str, Any], ...]:

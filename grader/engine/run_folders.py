@@ -6,6 +6,7 @@ ends and whatever container it ran in; so a folder whose lock can be had belongs
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import stat
@@ -18,6 +19,13 @@ PREFIX = "grader-run-"
 LOCK = "in-use"
 
 HELD: dict[Path, BaseFileLock] = {}  # this process's own folders
+
+
+@atexit.register
+def remove_held() -> None:
+    """What a run that was interrupted while it began could not remove. A forked child leaves without coming here."""
+    for folder in list(HELD):
+        remove_folder(folder)
 
 
 def private_folder() -> Path:

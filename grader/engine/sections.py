@@ -9,6 +9,7 @@ import numpy as np
 
 Recorded = Mapping[str, Any]  # what checks left with student.record(name=...), by name
 Evidence = Mapping[str, np.ndarray]  # arrays they left for pictures, by name
+FOR_THE_TEACHER = "For the teacher (no points are taken for this)"  # the heading of `text` that only a teacher needs
 
 
 class Sections(Protocol):
@@ -32,6 +33,9 @@ class Sections(Protocol):
     def headline(self, recorded: Recorded) -> str:
         """Half a line beside the score, "" for nothing."""
 
+    def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
+        """Columns for a table with a row a student: the same names for every run, None for what was not recorded."""
+
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
         """(heading, plain lines) for reports in words."""
 
@@ -51,6 +55,9 @@ class NoSections:
 
     def headline(self, recorded: Recorded) -> str:
         return ""
+
+    def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
+        return {}
 
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
         return []

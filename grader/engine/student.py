@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +23,23 @@ Rng = Callable[[str], np.random.Generator]  # random numbers of this run, by nam
 
 
 @dataclass
+class Inputs:
+    """What is drawn from a seed and tells nothing of a submission: runs with the same seed, key and pool may share it.
+
+    folder: those on disk, which probes may read; made: the others, by name
+    making: held while something is made, because checks may run in several threads
+    """
+
+    folder: Path
+    made: dict[str, Any] = field(default_factory=dict)
+    making: threading.RLock = field(default_factory=threading.RLock)  # type: ignore[valid-type, unused-ignore]
+
+
+@dataclass
 class Notes:
     """What the checks of one run leave for each other and for the reports.
 
-    memory: inputs and readings that several checks share; recorded: what goes into score.json, by name
+    memory: readings that several checks share; recorded: what goes into score.json, by name
     evidence: arrays for pictures; prints: {check id: what student code printed while it was observed}
     failed: the ids of the checks that named a fault so far
     answered: whether anything that student code may have written has been seen
@@ -43,11 +58,11 @@ class Notes:
 class Student:
     """A submission as one check sees it."""
 
-    def __init__(
-        self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, rng: Callable[[str], np.random.Generator]
-    ):
-        self._check, self._asking, self._notes = check, asking, notes
+    def __init__(self, check: Check, asking: Asking, notes: Notes, rubric: Rubric, rng: Rng, inputs: Inputs):
+        self._check, self._asking, self._notes, self._inputs = check, asking, notes, inputs
         self.rubric, self._rng = rubric, rng
+        self.recorded: dict[str, Any] = {}  # what this check has left for the reports
+        self.evidence: dict[str, np.ndarray] = {}
         self.traces: list[str] = []  # what the grader's own code stopped with beside the student's, as children tell
 
     def observe(self, probe: str, **arguments: Any) -> Answer:
@@ -79,6 +94,11 @@ class Student:
         return tuple(self._notes.failed)
 
     @property
+    def packed_bytes(self) -> int:
+        """Size of the submitted files once they are compressed: how much they say, in whatever words."""
+        return len(zlib.compress(b"\n".join(self._asking.submission.files.values()), 9))
+
+    @property
     def elapsed(self) -> float:
         """Wall seconds that this run has taken so far."""
         return time.monotonic() - self._asking.opened
@@ -93,16 +113,25 @@ class Student:
         return self._notes.pool
 
     def folder(self, name: str) -> Path:
-        """A folder of this run for inputs on disk: a probe that gets its path as an argument may read it."""
-        return self._asking.folder / name
+        """A folder for inputs on disk, the same for runs that draw the same: a probe that gets its path may read it."""
+        return self._inputs.folder / name
+
+    def drawn(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` draws with `rng`, made once: for inputs, whatever the submission is."""
+        with self._inputs.making:
+            if name not in self._inputs.made:
+                self._inputs.made[name] = make()
+            return self._inputs.made[name]
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once per run: for inputs and readings that several checks share."""
+        """What `make` gives, made once per run: for readings that several checks share."""
         if name not in self._notes.memory:
             self._notes.memory[name] = make()
         return self._notes.memory[name]
 
     def record(self, evidence: Mapping[str, np.ndarray] | None = None, **found: Any) -> None:
         """Leave something for the reports: entries of score.json by name, and arrays for pictures."""
+        self.recorded.update(found)
+        self.evidence.update(evidence or {})
         self._notes.recorded.update(found)
         self._notes.evidence.update(evidence or {})

@@ -8,9 +8,12 @@ from typing import Any
 
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
-from grader.engine.hints import Hint
+from grader.engine.hints import THAT_LINE, Hint
 from grader.engine.printable import clean, one_line
 from grader.engine.result import CheckResult, Status
+
+UNIMPORTED = ", which cannot be imported"  # behind a file's name
+FAULTS: tuple[Status, ...] = ("failed", "crashed", "timeout")
 
 
 def check_result(
@@ -21,7 +24,8 @@ def check_result(
     finding: Finding | None,
     hints: Mapping[str, Hint],
     seconds: float,
-    frames: tuple[dict[str, Any], ...] = (),
+    frames: tuple[Mapping[str, Any], ...] = (),
+    quote: str = "",
 ) -> CheckResult:
     """A check's result in words: the finding's hint filled with its facts, and the points that it leaves."""
     score = points if status == "passed" else 0
@@ -42,6 +46,7 @@ def check_result(
         finding=finding.id if finding is not None else None,
         message=clean(message),
         hint=clean(hint),
+        quote=clean(quote),
         seconds=round(seconds, 3),
         frames=frames,
     )
@@ -54,7 +59,8 @@ def in_words(contract: Contract, finding: Finding, hint: Hint | None, todo: int)
     # a file or type name can hold anything; a fact is one clean line
     facts = {name: shown(fact) for name, fact in finding.facts.items()}
     title, seen, cause, question = (hint.filled(name, facts) for name in ("title", "seen", "cause", "question"))
-    return f"{title}. {seen}", f"{cause}\nLook here: {look_here(contract, facts, hint, todo)}\n{question}"
+    look = "" if hint.look == THAT_LINE else f"Look here: {look_here(contract, facts, hint, todo)}\n"
+    return f"{title}. {seen}", f"{cause}\n{look}{question}"
 
 
 def shown(fact: object) -> object:
@@ -83,21 +89,76 @@ def place(contract: Contract, number: int, frames: tuple[Mapping[str, Any], ...]
     """Where a TODO stands: its number, its function and its file. What fails on import belongs to no TODO."""
     outside = [frame for frame in frames if frame["function"] in ("", "<module>")]
     if outside and outside[0] is frames[0]:
-        return f"{outside[-1]['file']}, which cannot be imported"
+        return f"{outside[-1]['file']}{UNIMPORTED}"
     todo = contract.todo.get(number)
     return f"TODO {number}, {todo.name} in {todo.file}" if todo else f"TODO {number}"
 
 
-def as_an_invitation(checks: list[CheckResult]) -> list[CheckResult]:
-    """While nothing is solved, what waits for another TODO is simply still to do."""
-    if any(c.status not in ("todo", "blocked") for c in checks):
+def as_an_invitation(checks: list[CheckResult], begun: bool) -> list[CheckResult]:
+    """While nothing is solved, what waits for another TODO is simply still to do. begun: whether some stub is gone."""
+    if begun or any(c.status not in ("todo", "blocked") for c in checks):
         return checks
-    return [replace(c, status="todo") for c in checks]
+    return [replace(c, status="todo", message="", hint="") if c.status == "blocked" else c for c in checks]
+
+
+def with_reading(checks: list[CheckResult], contract: Contract, links: Mapping[str, str]) -> list[CheckResult]:
+    """What is still to do comes with the pages to read before it is begun. links: {name: address}"""
+    pages = {n: " ".join(links[name] for name in todo.read if name in links) for n, todo in contract.todo.items()}
+    return [
+        replace(c, hint=f"Read first: {pages[c.todo]}") if c.status == "todo" and pages[c.todo] else c for c in checks
+    ]
+
+
+def named_once(checks: list[CheckResult], contract: Contract, hints: Mapping[str, Hint]) -> list[CheckResult]:
+    """A cause is named where it is seen first; a check that it keeps from judging waits.
+
+    So does the check that runs everything, where it stopped after another one had named a fault.
+    """
+    seen: dict[object, CheckResult] = {}
+    told: list[CheckResult] = []
+    for check in checks:
+        faults = check.status in FAULTS
+        cause = next((seen[key] for key in keys_of(check) if key in seen), None) if faults and not check.score else None
+        if cause is None and check.id == contract.consequence and check.status == "crashed":
+            cause = next(iter(seen.values()), None)
+        if cause is not None:
+            told.append(waiting(check, cause, hints))
+            continue
+        if faults:
+            seen = {key: check for key in keys_of(check)} | seen
+        told.append(check)
+    return told
+
+
+def keys_of(check: CheckResult) -> tuple[object, ...]:
+    """One of them is the same for checks that name the same cause: an error's line, a finding's TODO or its words."""
+    if check.status == "crashed" and check.frames and check.frames[-1]["line"]:
+        return ((check.frames[-1]["file"], check.frames[-1]["line"]),)
+    return (check.finding, check.todo), (check.finding, check.message)
+
+
+def waiting(check: CheckResult, cause: CheckResult, hints: Mapping[str, Hint]) -> CheckResult:
+    """The check as one that waits until what stopped another one is put right."""
+    file = cause.place.removesuffix(UNIMPORTED)
+    facts = {"what": f"TODO {cause.todo} works" if file == cause.place else f"{file} can be imported"}
+    hint = hints["waits-for"]
+    message = f"{hint.title}. {hint.filled('seen', facts)}"
+    lines = [hint.cause, f"Look here: {hint.look}.", hint.question]
+    return replace(
+        check,
+        status="blocked",
+        finding=hint.id,
+        message=message,
+        hint="\n".join(lines),
+        frames=(),
+        quote="",
+        todo=cause.todo,
+    )
 
 
 def point_to_cause(checks: list[CheckResult], consequence: str) -> list[CheckResult]:
     """The check `consequence` only follows from the others: where a fault was named before it, the message says so."""
-    causes = [c for c in checks if c.id != consequence and c.status in ("failed", "crashed", "timeout")]
+    causes = [c for c in checks if c.id != consequence and c.status in FAULTS]
     if not causes:
         return checks
     cause = causes[0].message.split(". ")[0]

@@ -17,7 +17,7 @@ from grader.engine.front.pytest_session import Host
 from grader.engine.keys import Key, key_path
 from grader.engine.printable import one_line
 from grader.engine.reports import terminal
-from grader.engine.reports.words import isolation_words, practice_notice
+from grader.engine.reports.words import isolation_words
 
 
 class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made to be replaced like this
@@ -111,9 +111,9 @@ class CalmReporter(TerminalReporter):  # type: ignore[misc]  # final, but made t
                     for line in result.trouble.splitlines():
                         self.console.print(no_command(line), style="dim", markup=False, highlight=False, soft_wrap=True)
                 self.say(trouble.line(self.config.option.report))
-            if not practice_notice(result):  # else it is the report's first line
+            if self.config.option.verbose > 0:  # score.json and report.html have it in any case
                 self.say(f"Isolation: {isolation_words(result)}")
-            self.say(repeat_words(self.host.run.seed, self.host.run.key, self.host.run.notes.pool))
+                self.say(repeat_words(self.host.run.seed, self.host.run.key, self.host.run.notes.pool))
         return outcome
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:

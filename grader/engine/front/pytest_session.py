@@ -70,7 +70,7 @@ class BadSeed(ValueError):
 
 
 def seed_in(text: str, key: Key) -> int:
-    """The seed in "123" or in "123@FINGERPRINT", as it is printed at the end of a run. Raises BadSeed."""
+    """The seed in "123" or in "123@FINGERPRINT", as it is printed at the end of a run with -v. Raises BadSeed."""
     number, _, fingerprint = text.partition("@")
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise BadSeed(f"--seed={text} is not a seed; write it as it was printed, such as --seed=123@{key.fingerprint}.")
@@ -133,7 +133,7 @@ class Host:
         pyfuncitem.user_properties += [("points", result.score), ("max_points", result.max_score)]
         self.on_change()
         if result.status != "passed":
-            pytest.fail(f"[{result.status}] {result.message}\n{result.hint}".strip(), pytrace=False)
+            pytest.fail(f"[{result.status}] " + "\n".join(result.texts), pytrace=False)
         return True
 
     @pytest.hookimpl(tryfirst=True)
@@ -147,13 +147,9 @@ class Host:
             session.exitstatus = TROUBLE
 
     def show_progress(self, numbers: Mapping[str, Any]) -> None:
-        """Fill the week's words with what a probe tells. Student code can tell too: only counts are shown."""
-        counts = {name: value for name, value in numbers.items() if type(value) is int and 0 < value < 100_000}
-        try:
-            self.going_on = self.contract.live.running.format_map(counts)
-        except KeyError:
-            return
-        self.on_change()
+        if words := self.contract.live.told(numbers):
+            self.going_on = words
+            self.on_change()
 
     def close(self) -> None:
         if not self.closed:

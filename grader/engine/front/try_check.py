@@ -111,6 +111,5 @@ def show(result: CheckResult) -> None:
     print(f"{result.id}, {result.title}: {result.status}")
     if result.finding is not None:
         print(f"{result.finding} at {result.place}")
-    for text in (result.message, result.hint):
-        if text:
-            print(text)
+    for text in result.texts:
+        print(text)

@@ -90,13 +90,15 @@ def why_no_score(folder: Path) -> str:
         return ""
 
 
-def evidence(path: Path) -> dict[str, np.ndarray]:
+def evidence(source: Path | io.BytesIO) -> dict[str, np.ndarray]:
     """The arrays in an evidence.npz; {} when it is missing, damaged or too big. Nothing is unpickled."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > EVIDENCE_BYTES:
                 return {}
-        with np.load(path, allow_pickle=False) as arrays:
+        if not isinstance(source, Path):
+            source.seek(0)
+        with np.load(source, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return {}

@@ -62,7 +62,7 @@ def annotation(result: Result, check: CheckResult, level: str, folder: str) -> s
         properties["file"] = f"{folder}/{file}".lstrip("/")
         if check.frames[-1]["line"] > 0:
             properties["line"] = str(check.frames[-1]["line"])
-    texts = [check.message, *check.hint.splitlines()]
+    texts = check.texts
     if check is result.next_step:
         heading, texts = next_step(result)
         properties["title"] = heading

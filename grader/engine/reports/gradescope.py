@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grader.engine.printable import clean, one_line
-from grader.engine.reports.markdown import code, escape, linked, summary
+from grader.engine.reports.markdown import code, escape, paragraph, summary
 from grader.engine.reports.words import STATUS_WORDS, practice_notice, score_words
 from grader.engine.result import CheckResult, Result
 
@@ -87,9 +87,11 @@ def seen_by(check: CheckResult, visibility: Mapping[str, str]) -> str:
 def output(check: CheckResult, links: Sequence[str]) -> str:
     if check.status == "passed":
         return ""
-    paragraphs = [f"**{STATUS_WORDS[check.status]}** {escape(check.place)}", linked(check.message, links)]
-    paragraphs += [linked(line, links) for line in check.hint.splitlines()]
-    if check.frames and check.frames[-1]["line"]:
+    paragraphs = [
+        f"**{STATUS_WORDS[check.status]}** {escape(check.place)}",
+        *(paragraph(text, links) for text in check.texts),
+    ]
+    if not check.quote and check.frames and check.frames[-1]["line"]:
         frame = check.frames[-1]
         paragraphs.append(code(clean(f"{frame['file']}, line {frame['line']}: {frame['text']}")[:400]))
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    return "\n\n".join(text for text in paragraphs if text)

@@ -1,7 +1,7 @@
 """report.html: the report a student opens. One file, offline, no scripts; every text in it is escaped.
 
-The page's form stands in report.html.j2; this module gathers what it shows. Below the checks the week puts sections of
-its own.
+The page's form stands in report.html.j2 and look.css; this module gathers what it shows. Below the checks the week puts
+sections of its own.
 """
 
 from __future__ import annotations
@@ -17,30 +17,25 @@ from markupsafe import Markup, escape
 from grader.engine.printable import apart, clean
 from grader.engine.reports.words import (
     STATUS_WORDS,
+    SYMBOLS,
     headline,
     isolation_words,
     next_step,
     practice_notice,
+    praise,
     score_words,
 )
 from grader.engine.result import CheckResult, Result
 
 HERE = Path(__file__).resolve().parent
 TEXT_LIMIT = 4000  # characters of any one text
-SYMBOLS = {
-    "passed": "✓",
-    "failed": "→",
-    "todo": "○",
-    "blocked": "–",
-    "timeout": "!",
-    "crashed": "!",
-    "grader_error": "?",
-}
 
 
 def report(result: Result) -> str:
     """The whole page."""
     heading, texts = next_step(result)
+    if not heading:
+        heading, *texts = praise(result)
     return page().render(
         result=result,
         parts=parts(result),
@@ -51,6 +46,7 @@ def report(result: Result) -> str:
         isolation=isolation_words(result),
         notice=practice_notice(result),
         prints=prints(result),
+        look=Markup(look()),
         style=Markup(result.sections.style),
         sections=Markup(result.sections.html(result.recorded, result.evidence)),
     )
@@ -59,6 +55,12 @@ def report(result: Result) -> str:
 @cache
 def page() -> jinja2.Template:
     return environment(HERE).get_template("report.html.j2")
+
+
+@cache
+def look() -> str:
+    """The CSS that all pages share: colours, dark and light, tables, bars, print."""
+    return (HERE / "look.css").read_text(encoding="utf-8")
 
 
 def environment(folder: Path) -> jinja2.Environment:
@@ -93,24 +95,31 @@ def linked(text: str, links: Sequence[str]) -> Markup:
 def parts(result: Result) -> list[dict[str, Any]]:
     """Each part with its checks, and each check with what the page says of it."""
     told: dict[tuple[Any, ...], str] = {}
-    return [
-        part | {"checks": [shown(check, told) for check in result.checks if check.part == part["name"]]}
-        for part in result.parts
-    ]
+    if first := result.next_step:
+        told[finding_of(first)] = ""
+    made = []
+    for part in result.parts:
+        entries = [shown(check, told) for check in result.checks if check.part == part["name"]]
+        made.append(part | {"checks": entries, "passed": [entry for entry in entries if entry["kind"] == "good"]})
+    return made
+
+
+def finding_of(check: CheckResult) -> tuple[Any, ...]:
+    return (check.finding, check.message, check.hint)
 
 
 def shown(check: CheckResult, told: dict[tuple[Any, ...], str]) -> dict[str, Any]:
-    """A check for the page. told: findings shown so far, so that the same words stand there once."""
-    key = (check.finding, check.message, check.hint)
-    same = told.get(key, "") if check.message else ""
-    told.setdefault(key, check.title)
+    """A check for the page. told: findings shown so far, so that the same words stand there once; "" as next step."""
+    key = finding_of(check)
+    same = told.get(key) if check.message else None
+    told[key] = told.get(key) or check.title
     return {
         "check": check,
         "symbol": SYMBOLS[check.status],
         "word": STATUS_WORDS[check.status],
         "place": check.place,
         "same": same,
-        "hints": [] if same or check.status in ("todo", "blocked") else check.hint.splitlines(),
+        "hints": [] if same is not None or check.status in ("todo", "blocked") else check.hint.splitlines(),
         "kind": "good" if check.status == "passed" else "rest" if check.status in ("todo", "blocked") else "attention",
     }
 

@@ -13,6 +13,7 @@ from grader.engine.reports.words import (
     next_step,
     others,
     practice_notice,
+    praise,
     score_words,
 )
 from grader.engine.result import Result
@@ -38,6 +39,13 @@ def code(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def paragraph(text: str, links: Sequence[str]) -> str:
+    """A text with its links; what has several lines is code and stays as it is."""
+    if "\n" not in text:
+        return linked(text, links)
+    return code("\n".join(line[:300] for line in clean(text[:4000]).splitlines()[:12]))
+
+
 def summary(result: Result) -> str:
     notice = practice_notice(result)
     lines = [escape(notice), ""] if notice else []
@@ -47,9 +55,11 @@ def summary(result: Result) -> str:
     lines += ["| Part | Points |", "| --- | ---: |"]
     lines += [f"| {escape(p['name'].capitalize())} | {p['score']}/{p['max_score']} |" for p in result.parts]
     heading, texts = next_step(result)
-    lines += ["", f"## {escape(heading)}" if heading else "## Everything passes. Well done!", ""]
-    for text in texts:
-        lines += [linked(text, result.links), ""]
+    if not heading:
+        heading, *texts = praise(result)
+    lines += ["", f"## {escape(heading)}", ""]
+    for text in filter(None, texts):
+        lines += [paragraph(text, result.links), ""]
     if result.prints.strip():
         tail = clean(result.prints[-20_000:]).rstrip().splitlines()[-8:]
         lines += ["Your code printed:", "", code("\n".join(line[:300] for line in tail)), ""]
@@ -60,8 +70,8 @@ def summary(result: Result) -> str:
         status = STATUS_WORDS[check.status]
         lines.append(f"| {escape(check.title)} | {escape(check.part)} | {status} | {check.score}/{check.max_score} |")
     for check in others(result):
-        lines += ["", f"### {escape(check.place)}", "", linked(check.message, result.links), ""]
-        lines += [linked(line, result.links) + "\n" for line in check.hint.splitlines()]
+        lines += ["", f"### {escape(check.place)}", ""]
+        lines += [paragraph(text, result.links) + "\n" for text in check.texts]
     lines += ["", *(escape(note) + "\n" for note in result.submission.get("notes", []))]
     lines += [f"Seed {result.seed}, {result.seconds:.0f} s, isolation: {escape(isolation_words(result))}.", ""]
     return "\n".join(lines)

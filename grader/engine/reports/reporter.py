@@ -28,7 +28,7 @@ def report(result: Result) -> dict[str, Any]:
                 "name": one_line(check.title, 200),
                 "status": {"passed": "pass", "grader_error": "error"}.get(check.status, "fail"),
                 "score": check.score,
-                "message": clean(f"{check.message}\n{check.hint}".strip())[:2000],
+                "message": clean("\n".join(check.texts))[:2000],
                 "test_code": "",
                 "filename": "",
                 "line_no": 0,

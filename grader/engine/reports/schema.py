@@ -27,7 +27,9 @@ def schema(contract: Contract) -> dict[str, Any]:
         "started_at": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", "description": "UTC"},
         "seconds": {"type": "number", "minimum": 0, "description": "wall time of the run"},
         "seed": COUNT | {"description": "fixes what the run draws: inputs, order, initialisation"},
-        "submission": strict({"name": TEXT, "digest": DIGEST, "notes": {"type": "array", "items": TEXT}}),
+        "submission": strict(
+            {"name": TEXT, "digest": DIGEST, "notes": {"type": "array", "items": TEXT}}, {"notebook": {"const": True}}
+        ),
         "grader": strict(
             {
                 "version": TEXT,
@@ -71,6 +73,7 @@ def check(part: dict[str, Any], todos: list[int]) -> dict[str, Any]:
     frame = strict({"file": TEXT, "line": COUNT, "function": TEXT, "text": TEXT})
     optional = {
         "place": TEXT | {"description": "where the fault is, for people"},
+        "quote": TEXT | {"description": "the line of their own that an error came from, with marks below it"},
         "frames": {"type": "array", "maxItems": FRAME_LIMIT, "description": FRAMES, "items": frame},
     }
     required = {

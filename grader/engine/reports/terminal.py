@@ -12,18 +12,19 @@ from rich.text import Text
 
 from grader.engine.check import Check
 from grader.engine.printable import can_print
-from grader.engine.reports.words import headline, next_step, others, part_words, practice_notice, score_words
+from grader.engine.reports.words import (
+    SYMBOLS,
+    done_todos,
+    headline,
+    next_step,
+    others,
+    part_words,
+    praise,
+    progress_words,
+    score_words,
+)
 from grader.engine.result import FULL_MARKS, CheckResult, Result
 
-SYMBOLS = {
-    "passed": "✓",
-    "failed": "✗",
-    "todo": "·",
-    "blocked": "–",
-    "timeout": "!",
-    "crashed": "!",
-    "grader_error": "?",
-}
 ASCII = {"passed": "+", "failed": "x", "todo": ".", "blocked": "-", "timeout": "!", "crashed": "!", "grader_error": "?"}
 STYLES = {"passed": "green", "failed": "yellow", "timeout": "yellow", "crashed": "yellow", "grader_error": "magenta"}
 WIDTH = 96
@@ -40,8 +41,7 @@ def console() -> Console:
 def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
     symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
-    notice = practice_notice(result)
-    blocks: list[RenderableType] = [*([Text(notice, style="dim")] if notice else []), Text("")]
+    blocks: list[RenderableType] = [Text("")]
     longest = max((len(check.title) for check in result.checks), default=0)
     column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
     for part in result.parts:
@@ -61,7 +61,7 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
     rest = others(result)
     if all_hints:
         for check in rest:
-            blocks += [Text(check.place, style="bold"), *paragraphs([check.message, *check.hint.splitlines()])]
+            blocks += [Text(check.place, style="bold"), *paragraphs(check.texts)]
     elif rest:
         more = "1 more finding" if len(rest) == 1 else f"{len(rest)} more findings"
         blocks += [Text(f"{more} after this one: --all-hints shows everything.", style="dim"), Text("")]
@@ -71,7 +71,10 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
 def part_block(
     part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int, column: int
 ) -> RenderableType:
-    """A part's points, and its checks where they differ. longest: of the titles; column: the width of part names."""
+    """A part's points; where its checks differ, the TODOs that are done and the other checks.
+
+    longest: of the titles; column: the width of part names.
+    """
     head = Text()
     head.append(str(part["name"]).capitalize().ljust(column), style="bold")
     head.append(f"{part['score']:>3}/{part['max_score']}")
@@ -83,7 +86,14 @@ def part_block(
     table.add_column(width=1)
     table.add_column(min_width=min(longest, WIDTH - 16))
     table.add_column(justify="right", no_wrap=True)
+    done = done_todos(checks)
+    for todo, points in done.items():
+        table.add_row(
+            Text(symbols["passed"], style="green"), Text(f"TODO {todo} done", style="green"), f"{points}/{points}"
+        )
     for check in checks:
+        if check.todo in done:
+            continue
         style = STYLES.get(check.status, "dim")
         table.add_row(
             Text(symbols[check.status], style=style), Text(check.title, style=style), f"{check.score}/{check.max_score}"
@@ -93,16 +103,35 @@ def part_block(
 
 def step_block(result: Result) -> list[RenderableType]:
     heading, texts = next_step(result)
+    reached = progress_words(result)
     if not heading:
-        whole = result.max_score == FULL_MARKS
-        praise = "Everything passes. Well done!" if whole else "Everything here passes; `pytest grader/` runs the rest."
-        more = [result.sections.passed] if whole else []
-        return [Text(praise, style="bold green"), *paragraphs(more)]
-    return [Text(heading, style="bold"), *paragraphs(texts)]
+        heading, words = praise(result)
+        return [Text(heading, style="bold green"), *paragraphs([words])]
+    above = [Text(reached, style="green"), Text("")] if reached else []
+    return [*above, Text(heading, style="bold"), *paragraphs(texts)]
 
 
 def paragraphs(texts: Sequence[str]) -> list[RenderableType]:
-    return [*(Padding(Text(text), (0, 0, 0, 2)) for text in texts if text), Text("")]
+    """Texts one below the other; what has several lines is code and stays as it is."""
+    return [
+        *(Padding(as_it_is(text) if "\n" in text else Text(text), (0, 0, 0, 2)) for text in texts if text),
+        Text(""),
+    ]
+
+
+def as_it_is(text: str) -> Text:
+    return Text(f"\n{around_marks(text)}\n", no_wrap=True, overflow="ellipsis")
+
+
+def around_marks(text: str) -> str:
+    """A quoted line with marks below it; where the marks would stand beyond the edge, its beginning is left out."""
+    *above, code, marks = text.split("\n")
+    begin = len(marks) - len(marks.lstrip())
+    if not marks.strip() or set(marks) - set(" ^~") or len(marks) <= WIDTH - 4:
+        return text
+    cut = min(begin - 4, len(code) - (WIDTH - 8))  # a little before the marks, but no further than needed
+    inset = len(code) - len(code.lstrip())
+    return text if cut <= inset else "\n".join([*above, f"    ...{code[cut:]}", f"       {marks[cut:]}"])
 
 
 def prints_block(prints: str) -> list[RenderableType]:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from grader.engine.result import CheckResult, Result
+from grader.engine.result import FULL_MARKS, CheckResult, Result
 from grader.engine.worker.tiers import missing
 
+STUB_LEFT = re.compile(r"until TODO \d+ is done")
 NEEDS_ATTENTION = ("failed", "crashed", "timeout", "grader_error")
+IN_A_NOTEBOOK = "Save this notebook, then do what its last cell says: hand it in."
+SYMBOLS = {
+    "passed": "✓",
+    "failed": "✗",
+    "todo": "·",
+    "blocked": "–",
+    "timeout": "!",
+    "crashed": "!",
+    "grader_error": "?",
+}
 STATUS_WORDS = {
     "passed": "passed",
     "failed": "not yet",
@@ -24,7 +36,7 @@ def part_words(checks: Sequence[CheckResult]) -> str:
     statuses = {check.status for check in checks}
     if statuses == {"passed"}:
         return f"all {len(checks)} checks pass" if len(checks) > 1 else "passed"
-    if statuses == {"blocked"} and not any("until TODO" in check.message for check in checks):
+    if statuses == {"blocked"} and not any(STUB_LEFT.search(check.message) for check in checks):
         return "waits for the next step below"
     if statuses <= {"todo", "blocked"}:
         todos = sorted({check.todo for check in checks})
@@ -63,17 +75,55 @@ def next_step(result: Result) -> tuple[str, list[str]]:
     check = result.next_step
     broken = next((c for c in result.checks if c.status == "grader_error"), None)
     if broken is not None and check is None:
-        return "The grader has a problem, so there is no score yet", [broken.message, *broken.hint.splitlines()]
+        return "The grader has a problem, so there is no score yet", broken.texts
     if check is None:
         return "", []
-    if result.untouched:
+    if result.untouched and result.max_score == FULL_MARKS:
         return "Everything is still to do, and that is how it starts", [
             f"Begin with {check.place}. Its docstring says what it takes and what it gives back.",
+            *check.hint.splitlines(),
             "Run the grader as often as you like: it shows one next step at a time.",
         ]
     if check.status == "todo":
-        return f"Next step: {check.place}", ["It is waiting for you; its docstring says what it takes and gives back."]
-    return f"Next step: {check.place}", [check.message, *check.hint.splitlines()]
+        waits = "It is waiting for you; its docstring says what it takes and gives back."
+        return f"Next step: {check.place}", [waits, *check.hint.splitlines()]
+    return f"Next step: {check.place}", check.texts
+
+
+def passed_words(result: Result) -> str:
+    """What to do when everything passes, "" for nothing."""
+    return IN_A_NOTEBOOK if result.submission.get("notebook") else result.sections.passed
+
+
+def praise(result: Result) -> tuple[str, str]:
+    """What stands in the place of the next step when there is none: a heading, and what to do now."""
+    if result.max_score != FULL_MARKS:
+        return "Everything here passes.", "`pytest grader/` runs the rest."
+    return "Everything passes. Well done!", passed_words(result)
+
+
+def done_todos(checks: Sequence[CheckResult]) -> dict[int, int]:
+    """{TODO: its points} for those whose checks all pass."""
+    todos = dict.fromkeys(check.todo for check in checks)
+    own = {todo: [check for check in checks if check.todo == todo] for todo in todos}
+    return {todo: sum(c.score for c in of) for todo, of in own.items() if all(c.status == "passed" for c in of)}
+
+
+def progress_words(result: Result) -> str:
+    """What has just been reached, when the next step is a TODO nobody has begun."""
+    step = result.next_step
+    if step is None or step.status != "todo" or not result.score:
+        return ""
+    before = [check for check in result.checks if check.todo < step.todo]
+    if not before or any(check.status != "passed" for check in before):
+        return ""
+    last = before[-1]
+    part = [check for check in result.checks if check.part == last.part]
+    if all(check.status == "passed" for check in part):
+        points = sum(check.score for check in part)
+        return f"The part {last.part} is complete: {points} points. Well done! Next: TODO {step.todo}."
+    points = done_todos(result.checks)[last.todo]
+    return f"TODO {last.todo} done: {points} points. Next: TODO {step.todo}."
 
 
 def others(result: Result) -> list[CheckResult]:

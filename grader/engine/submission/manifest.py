@@ -19,6 +19,7 @@ GUARDED = ("grader/", ENTRY_POINT, ".github/workflows/", "pyproject.toml")  # wh
 LARGEST = 1_000_000  # bytes; no file of the grader comes near it
 MOST_FILES = 5_000
 NAMES_SHOWN = 6
+CHANGED = "The grader in this repository is not the course's copy"  # how the note on such a copy begins
 
 
 def digest(content: bytes) -> str:
@@ -59,6 +60,21 @@ def grader_files(root: Path) -> list[str]:
     return found
 
 
+def handed_out(root: Path, work: str, names: Collection[str], is_course: bool) -> dict[str, str]:
+    """{file: hash} of a student's files as they were handed out; {} where this copy cannot know.
+
+    is_course: whether `root` is the course's own repository, whose folder `work` nobody has worked in
+    """
+    if (root / NAME).is_file():
+        hashes = loads((root / NAME).read_text(encoding="utf-8", errors="replace"))
+    elif is_course:
+        paths = [root / work / name for name in names]
+        hashes = {f"{work}/{path.name}": digest(path.read_bytes()) for path in paths if path.is_file()}
+    else:
+        return {}
+    return {name: hashes[f"{work}/{name}"] for name in names if f"{work}/{name}" in hashes}
+
+
 def trusted(root: Path) -> dict[str, str]:
     """{path: hash} of what a student's copy should hold: the release's manifest, or this repository's own files."""
     manifest = root / NAME
@@ -95,10 +111,7 @@ def notes(submitted: Path, root: Path) -> list[str]:
         parts = [f"{word} {listed(paths)}" for word, paths in differences(folder, trusted(root)).items() if paths]
         if not parts:
             return []
-        return [
-            f"The grader in this repository is not the course's copy ({'; '.join(parts)}). "
-            "It was not used: the course's own copy gave this score."
-        ]
+        return [f"{CHANGED} ({'; '.join(parts)}). It was not used: the course's own copy gave this score."]
     return []
 
 

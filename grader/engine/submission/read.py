@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from grader.engine.contract import Contract
-from grader.engine.printable import one_line
+from grader.engine.printable import listed, one_line
 from grader.engine.submission import manifest, read_notebook
 from grader.engine.submission.safe_files import Tree, read_regular
+from grader.engine.submission.strays import Search, Stray, search
 
 NOTEBOOK_BYTES = 20_000_000
 DEEPEST = 2  # folders below the one that was named in which a submission is looked for
 LOOKED_AT = 300  # folders; more is nobody's submission
+LOOKED_BESIDE, NOTEBOOK_LOOKED_AT = 20, 2_000_000  # files beside those that are graded; bytes of a notebook
 NOT_SUBMITTED = ("grader", "solution", "tests", "venv", "node_modules")  # beside those that begin with . or _
 STUB = re.compile(rb'raise NotImplementedError\("TODO (\d+)')
 
@@ -33,6 +36,9 @@ class Submission:
 
     problems: {file name: finding id} for files that cannot be taken at all ("file-missing", "file-too-big", ...)
     notes: sentences for the report
+    look: gives {TODO: its code that is there and does not count}
+    beside: names of other Python files that lie beside those that are graded
+    cells: {file name: the cells it was put together from, and where each stands in it}; {} for files
     """
 
     name: str
@@ -41,11 +47,26 @@ class Submission:
     files: dict[str, bytes]
     problems: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    look: Callable[[], Mapping[int, Stray]] = field(default=dict, repr=False, compare=False)
+    beside: tuple[str, ...] = ()
+    cells: Mapping[str, tuple[read_notebook.Place, ...]] = field(default_factory=dict)
 
     @property
     def is_notebook(self) -> bool:
         """Whether the files were put together from cells, so that their line numbers mean nothing to anybody."""
         return self.path.suffix == ".ipynb"
+
+    @property
+    def strays(self) -> Mapping[int, Stray]:
+        """{TODO: its code that is there and does not count}"""
+        return self.look()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether some stub is gone, or something else stands in its place."""
+        empty = {todo for todo, code in self.strays.items() if code.empty}
+        left = {int(number) for content in self.files.values() for number in STUB.findall(content)}
+        return bool(set(self.contract.todo) - left - empty)
 
     @property
     def digest(self) -> str:
@@ -64,12 +85,21 @@ class Submission:
             (folder / name).write_bytes(content)
 
 
-def read(path: Path, contract: Contract, limit: int, name: str | None = None) -> Submission:
+def read(path: Path, contract: Contract, limit: int, name: str | None = None, ahead: bool = True) -> Submission:
     """The submission at `path`: a folder, a folder that holds the assignment's folder, or a notebook.
 
-    It may lie up to two folders deeper, which a note says. limit: bytes a file may have. Raises NoSubmission when there
-    is nothing of that kind, or several of it.
+    It may lie up to two folders deeper, which a note says. limit: bytes a file may have. ahead: whether to begin now to
+    look for code that does not count, which takes a process. Raises NoSubmission when there is nothing of that kind, or
+    several of it.
     """
+    submission = found(path, contract, limit, name)
+    if ahead and isinstance(submission.look, Search):
+        submission.look.begin()
+    return submission
+
+
+def found(path: Path, contract: Contract, limit: int, name: str | None) -> Submission:
+    """Raises NoSubmission."""
     try:
         there, is_folder = path.exists(), path.is_dir()
     except OSError as error:  # the path is too long, or a folder on the way is closed
@@ -123,7 +153,58 @@ def read(path: Path, contract: Contract, limit: int, name: str | None = None) ->
     if ignored:
         notes.append(f"Not used: {', '.join(ignored)} (only {names} are graded).")
     notes += manifest.notes(path, contract.root)
-    return Submission(name or path.resolve().name, path, contract, files, problems, tuple(notes))
+    others, beside = others_beside(tree, inner, contract, limit), notebook_beside(tree, inner, contract)
+    strays = look_at(contract, files, others, beside)
+    if (
+        not files_begun
+        and defines_twice(contract, beside[1])
+        and any(": " in stray.file and "raise" not in stray.found for stray in strays().values())
+    ):
+        return from_notebook(path, contract, limit, name or path.resolve().name, inner + beside[0])
+    return Submission(name or path.resolve().name, path, contract, files, problems, tuple(notes), strays, tuple(others))
+
+
+def look_at(
+    contract: Contract,
+    files: Mapping[str, bytes],
+    others: Mapping[str, bytes],
+    beside: tuple[str, str] = ("", ""),
+    cells: bool = False,
+) -> Search:
+    """The search for code of the TODOs that does not count."""
+    texts = {file: content.decode("utf-8", "replace") for file, content in [*files.items(), *others.items()]}
+    todos = [(todo.number, todo.file, todo.function) for todo in contract.todos]
+    return search(texts, todos, beside, cells)
+
+
+def others_beside(tree: Tree, inner: str, contract: Contract, limit: int) -> dict[str, bytes]:
+    """The student's own Python files beside those that are graded."""
+    ours = {*contract.files, *(f"{name}.py" for name in contract.given), *IGNORED, *contract.steering}
+    names = [name for name in tree.names(inner or ".") if name.endswith(".py") and name not in ours]
+    found = {name: tree.read(inner + name, limit) for name in names[:LOOKED_BESIDE]}
+    return {name: content for name, (content, problem) in found.items() if not problem}
+
+
+def defines_twice(contract: Contract, content: str) -> bool:
+    """Whether a notebook may hold a second function for some TODO, in a cell of the student's own."""
+    tops = {name for names in names_of(contract).values() for name in names}
+    return any(len(re.findall(rf"\b(?:def|class) {name}\b", content)) > 1 for name in tops)
+
+
+def has_exercises(contract: Contract, content: bytes) -> bool:
+    """Whether a notebook is the assignment's: some cell has a file's tag, or most functions of the TODOs are there."""
+    tops = [name for names in names_of(contract).values() for name in names]
+    there = [name for name in tops if re.search(rb"\b(?:def|class) " + name.encode() + rb"\b", content)]
+    return any(f'"{file}"'.encode() in content for file in contract.files) or 2 * len(there) > len(tops)
+
+
+def notebook_beside(tree: Tree, inner: str, contract: Contract) -> tuple[str, str]:
+    """(name, JSON) of a notebook with the exercises beside the files; empty for none."""
+    for name in tree.names(inner or "."):
+        content, problem = tree.read(inner + name, NOTEBOOK_LOOKED_AT) if name.endswith(".ipynb") else (b"", "none")
+        if not problem and has_exercises(contract, content):
+            return name, content.decode("utf-8", "replace")
+    return "", ""
 
 
 def below(tree: Tree, contract: Contract) -> list[str]:
@@ -156,9 +237,8 @@ def answered_notebook(tree: Tree, folder: str, contract: Contract) -> str | None
         if not name.endswith(".ipynb"):
             continue
         content, problem = tree.read(folder + name, NOTEBOOK_BYTES)
-        # in the notebook's JSON the quotes are escaped; without a tagged cell it is a notebook of the student's own
-        tagged = any(f'"{file}"'.encode() in content for file in contract.files)
-        if not problem and tagged and begun(contract, content.replace(b'\\"', b'"')):
+        # in the notebook's JSON the quotes are escaped; without the exercises it is a notebook of the student's own
+        if not problem and has_exercises(contract, content) and begun(contract, content.replace(b'\\"', b'"')):
             return folder + name
     return None
 
@@ -180,18 +260,27 @@ def from_notebook(path: Path, contract: Contract, limit: int, name: str | None =
     if problem:
         raise NoSubmission(f"{path} cannot be read as a notebook ({problem}).")
     try:
-        texts = read_notebook.read_apart(content, tuple(contract.files))
+        made, taken = read_notebook.read_apart(content, names_of(contract))
     except read_notebook.NotANotebook as error:
         raise NoSubmission(
             f"{path} is not a readable notebook ({error}); save it again from Jupyter or Colab."
         ) from error
-    files, problems = {}, {}
-    for file in contract.files:
-        if file not in texts:
-            problems[file] = "file-missing"
-        elif len(texts[file].encode("utf-8", "replace")) > limit:
-            problems[file] = "file-too-big"
-        else:
-            files[file] = texts[file].encode("utf-8", "replace")
-    notes = (f"Graded: the exercise cells of {path.name}.", *manifest.notes(path.parent, contract.root))
-    return Submission(name or path.stem, path, contract, files, problems, notes)
+    texts = {file: one.text.encode("utf-8", "replace") for file, one in made.items()}
+    problems = {file: "file-missing" for file in contract.files if file not in texts}
+    problems |= {file: "file-too-big" for file, text in texts.items() if len(text) > limit}
+    files = {file: texts[file] for file in contract.files if file not in problems}
+    cells = {file: one.cells for file, one in made.items()}
+    notes = [f"Graded: the exercise cells of {path.name}."]
+    if taken:
+        notes.append(
+            f"From cells of your own: {listed(taken)}. The exercise cell is still unfinished, or has lost its tag."
+        )
+    notes += manifest.notes(path.parent, contract.root)
+    strays = look_at(contract, files, {}, cells=True)
+    return Submission(name or path.stem, path, contract, files, problems, tuple(notes), strays, cells=cells)
+
+
+def names_of(contract: Contract) -> dict[str, list[str]]:
+    """{file: the functions and classes of its TODOs}"""
+    named = {file: [t.function.split(".")[0] for t in contract.todos if t.file == file] for file in contract.files}
+    return {file: list(dict.fromkeys(names)) for file, names in named.items()}

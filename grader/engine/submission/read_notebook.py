@@ -10,22 +10,43 @@ import ast
 import builtins
 import itertools
 import json
-import subprocess
+import re
 import symtable
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from grader.engine.worker.processes import bootstrap
-from grader.engine.worker.walls.limits import Caps, limit_self
+from grader.engine.submission import apart
+from grader.engine.submission.strays import raise_in
 
+DEFINITION = re.compile(r"^(?:async +def|def|class) +(\w+)", re.MULTILINE)
 DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
 CELLS = 2000
 CELL_CHARACTERS, ALL_CHARACTERS = 100_000, 1_000_000  # of code that is looked into for what it defines
 
 
-READ_SECONDS, READ_MEMORY = 20, 1_000_000_000  # of computing, and bytes, to read one notebook
-ANSWER_BYTES = 20_000_000
+class Tagged(NamedTuple):
+    """The source of a code cell, and its tags."""
+
+    source: str
+    tags: Sequence[str]
+
+
+class Place(NamedTuple):
+    """Where a cell stands in the file that was put together: its first and last line, and the names it defines."""
+
+    first: int
+    last: int
+    names: tuple[str, ...]
+
+
+class PutTogether(NamedTuple):
+    """A file made of cells, and where each of them stands in it."""
+
+    text: str
+    cells: tuple[Place, ...]
+
+
+Answer = tuple[str, tuple[str, ...]]  # the source of a cell, and the names that it defines
 
 
 class NotANotebook(ValueError):
@@ -37,77 +58,143 @@ class Cell(NamedTuple):
 
     source: str
     body: list[ast.stmt]
-    tags: list[str]
+    tags: Sequence[str]
 
 
-def read_apart(content: bytes, names: Sequence[str]) -> dict[str, str]:
+def read_apart(content: bytes, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, PutTogether], list[str]]:
     """`files_in`, in a process of its own with limits: a notebook can be made to hurt whoever reads it.
 
     Raises NotANotebook.
     """
-    question = json.dumps(list(names)).encode("ascii") + b"\n" + content
-    command = bootstrap(f"from {__name__} import main; main()")
     try:
-        done = subprocess.run(command, input=question, capture_output=True, timeout=4 * READ_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise NotANotebook("reading it takes too long") from error
-    if done.returncode != 0 or len(done.stdout) > ANSWER_BYTES:
-        raise NotANotebook("reading it takes too much time or memory")
-    answer = json.loads(done.stdout)
+        answer = apart.ask(__name__, json.dumps(names).encode("ascii") + b"\n" + content)
+    except apart.NotRead as error:
+        raise NotANotebook(str(error)) from error
     if "problem" in answer:
         raise NotANotebook(answer["problem"])
-    files: dict[str, str] = answer["files"]
-    return files
+    files = {
+        name: PutTogether(text, tuple(Place(first, last, tuple(names)) for first, last, names in cells))
+        for name, (text, cells) in answer["files"].items()
+    }
+    return files, answer["taken"]
 
 
 def main() -> None:
-    """In the limited process: names and a notebook on standard input, {"files"} or {"problem"} on standard output."""
-    limit_self(Caps(cpu_seconds=READ_SECONDS, memory_bytes=READ_MEMORY))
-    names, _, content = sys.stdin.buffer.read().partition(b"\n")
+    apart.answer(reply)
+
+
+def reply(question: bytes) -> dict[str, object]:
+    """{"files", "taken"} or {"problem"} for names and a notebook."""
+    names, _, content = question.partition(b"\n")
     try:
-        answer: dict[str, object] = {"files": files_in(content, json.loads(names))}
+        files, taken = files_in(content, json.loads(names))
+        return {"files": files, "taken": taken}
     except NotANotebook as error:
-        answer = {"problem": str(error)}
+        return {"problem": str(error)}
     except (RecursionError, MemoryError) as error:
-        answer = {"problem": type(error).__name__}
-    sys.stdout.write(json.dumps(answer))  # ASCII: lone surrogates of a cell cross it too
+        return {"problem": type(error).__name__}
 
 
-def files_in(content: bytes, names: Sequence[str]) -> dict[str, str]:
-    """{file name: text} for each of `names` that some cell is tagged with. Raises NotANotebook."""
-    cells = [Cell(source, parsed(source), tags) for source, tags in code_cells(content)]
+def files_in(content: bytes, names: Mapping[str, Sequence[str]]) -> tuple[dict[str, PutTogether], list[str]]:
+    """{file: its text and cells} for each file that some cell is tagged with, and what came from cells without the tag.
+
+    names: {file: the functions and classes of its TODOs}. One that no tagged cell answers is taken from a cell of the
+    student's own. Raises NotANotebook.
+    """
+    plain = [(without_magics(cell.source), cell.tags) for cell in code_cells(content)]
+    cells = [Cell(source, parsed(source), tags) for source, tags in plain]
     imports = list(dict.fromkeys(line for cell in cells for line in imports_of(cell.body)))
-    tagged = {name: [cell for cell in cells if name in cell.tags] for name in names}
+    tagged = {file: [cell for cell in cells if file in cell.tags] for file in names}
+    loose = [cell for cell in cells if not set(cell.tags) & set(names)]
+    taken = {file: untagged_answers(tagged[file], loose, wanted) for file, wanted in names.items()}
     own = {
         name: f"from {file.removesuffix('.py')} import {name}"
         for file, cells_of_it in tagged.items()
-        for cell in cells_of_it
-        for name in defined(cell.body)
+        for name in [*(name for cell in cells_of_it for name in defined(cell.body)), *taken[file]]
     }
-    loose = [cell for cell in cells if not set(cell.tags) & set(names)]
-    lent = {name: statement for cell in loose for name, statement in lendable(cell, set(own))}
+    exercises = {name for wanted in names.values() for name in wanted}
+    lent = {name: statement for cell in loose for name, statement in lendable(cell, set(own), exercises)}
     files = {}
-    for name, cells_of_it in tagged.items():
-        if cells_of_it:
-            text = "\n\n".join(cell.source for cell in cells_of_it) + "\n"
-            lines = [*map(tolerant, imports), "", *borrowed(text, imports, own | lent)]
-            files[name] = "\n".join(lines) + "\n\n" + text
-    return files
+    for file, cells_of_it in tagged.items():
+        answers = [(cell.source, tuple(names_in(cell))) for cell in cells_of_it]
+        answers += [(source, (name,)) for name, source in taken[file].items()]
+        if answers:
+            text = "\n\n".join(source for source, _ in answers)
+            here = {name for _, named in answers for name in named}
+            first, answers = in_order(borrowed(text, imports, own | lent, here), answers)
+            above = "\n".join([*map(tolerant, imports), "", *first]) + "\n\n"
+            text = "\n\n".join(source for source, _ in answers) + "\n"
+            files[file] = PutTogether(above + text, tuple(places(answers, above.count("\n") + 1)))
+    return files, [name for one in taken.values() for name in one]
 
 
-def code_cells(content: bytes) -> list[tuple[str, list[str]]]:
-    """(source without magics, tags) of every code cell. Raises NotANotebook when it is not a notebook of version 4."""
+def in_order(lent: Iterable[str], answers: Sequence[Answer]) -> tuple[list[str], list[Answer]]:
+    """(what can stand above all answers, the answers with the other values below what they are computed from)."""
+    first, below = list[str](), [[answer] for answer in answers]
+    home = {name: n for n, (_, named) in enumerate(answers) for name in named}  # below which answer it is known
+    for statement in lent:
+        body = parsed(statement)
+        known = [home[name] for name in missing_in(statement) if name in home]
+        if known and all(isinstance(node, (ast.Assign, ast.AnnAssign)) for node in body):
+            names = tuple(defined(body))
+            below[max(known)].append((statement, names))
+            home |= dict.fromkeys(names, max(known))
+        else:
+            first.append(statement)
+    return first, [one for group in below for one in group]
+
+
+def untagged_answers(tagged: Sequence[Cell], loose: Sequence[Cell], wanted: Sequence[str]) -> dict[str, str]:
+    """{name: its definition} for what no tagged cell answers: the last one, as in the notebook itself."""
+    found = {}
+    for name in wanted:
+        here = [node for cell in tagged for node in definitions(cell, name)]
+        if here and not raise_in(here[-1]):
+            continue
+        for cell in reversed(loose):
+            nodes = [node for node in definitions(cell, name) if not (here and raise_in(node))]
+            if nodes:
+                found[name] = whole(cell, nodes[-1])
+                break
+    return found
+
+
+def definitions(cell: Cell, name: str) -> list[ast.stmt]:
+    return [node for node in cell.body if name in defined([node])]
+
+
+def whole(cell: Cell, node: ast.stmt) -> str:
+    """The text of a definition, with its decorators."""
+    lines = [line.encode("utf-8") for line in cell.source.splitlines(keepends=True)]
+    above = [f"@{ast.unparse(one)}\n" for one in getattr(node, "decorator_list", [])]
+    return "".join(above) + segment(lines, node)
+
+
+def places(cells: Iterable[tuple[str, Iterable[str]]], line: int) -> Iterator[Place]:
+    """Where each (source, names) stands when the first one begins at `line` and an empty line follows each."""
+    for source, names in cells:
+        last = line + source.count("\n")
+        yield Place(line, last, tuple(names))
+        line = last + 2
+
+
+def names_in(cell: Cell) -> Iterator[str]:
+    """The functions, classes and values that a cell defines, as far as a cell that Python cannot read shows it."""
+    yield from defined(cell.body) if cell.body else DEFINITION.findall(cell.source)
+
+
+def code_cells(content: bytes) -> list[Tagged]:
+    """The code cells. Raises NotANotebook when it is not a notebook of version 4."""
     import nbformat
 
     try:
         book = nbformat.reads(content.decode("utf-8"), as_version=4)
         cells = [c for c in book.cells if c.cell_type == "code"]
-        found = [(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
+        found = [Tagged(str(c.source), [str(t) for t in c.metadata.get("tags", [])]) for c in cells[:CELLS]]
     except Exception as error:  # nbformat raises many kinds; whichever it is, the file is not a notebook
         raise NotANotebook(type(error).__name__) from error
-    total = itertools.accumulate(len(source) for source, _ in found)
-    within = [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
-    return [(without_magics(source), tags) for source, tags in within]
+    total = itertools.accumulate(len(cell.source) for cell in found)
+    return [cell for cell, characters in zip(found, total) if characters <= ALL_CHARACTERS]
 
 
 def without_magics(source: str) -> str:
@@ -151,10 +238,11 @@ def defined(body: Iterable[ast.stmt]) -> Iterator[str]:
             yield node.name
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (t.id for t in targets if isinstance(t, ast.Name))
+            inner = [one for t in targets for one in (t.elts if isinstance(t, (ast.Tuple, ast.List)) else [t])]
+            yield from (t.id for t in inner if isinstance(t, ast.Name))
 
 
-def lendable(cell: Cell, own: set[str]) -> Iterator[tuple[str, str]]:
+def lendable(cell: Cell, own: set[str], exercises: set[str]) -> Iterator[tuple[str, str]]:
     """(name, statement) for the definitions of an untagged cell that exercise cells may use.
 
     Not the values made with the exercises themselves (`made = TheirClass()`): computing them is a run of the
@@ -165,7 +253,7 @@ def lendable(cell: Cell, own: set[str]) -> Iterator[tuple[str, str]]:
         names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         value = isinstance(node, (ast.Assign, ast.AnnAssign))
         for name in defined([node]):
-            if name not in own and not (value and names & own):
+            if name not in own and not (value and names & exercises):
                 yield name, segment(lines, node)
 
 
@@ -178,12 +266,12 @@ def segment(lines: list[bytes], node: ast.stmt) -> str:
     return b"".join(whole).decode("utf-8")
 
 
-def borrowed(text: str, imports: Iterable[str], lent: dict[str, str]) -> list[str]:
+def borrowed(text: str, imports: Iterable[str], lent: dict[str, str], here: set[str]) -> list[str]:
     """The source of what `text` uses and does not define, in the order it is needed.
 
-    lent: {name: the statement that defines or imports it}
+    lent: {name: the statement that defines or imports it}; here: names that the text defines
     """
-    known = {alias for line in imports for alias in bound_by(line)} | set(dir(builtins))
+    known = {alias for line in imports for alias in bound_by(line)} | set(dir(builtins)) | here
     found: list[str] = []
     # Each entry: a statement to put down (None for the text itself), and the names it still waits for. A chain of
     # definitions may be longer than Python's stack is deep, so this does not call itself.

@@ -58,7 +58,12 @@ def encode(kind: str, values: dict[str, Value]) -> bytes:
         if isinstance(value, np.ndarray):
             arrays.append((path, write_npy(value)))
         elif isinstance(value, Raised):
-            raised[path] = {"type": value.type, "message": value.message, "frames": value.frames}
+            raised[path] = {
+                "type": value.type,
+                "message": value.message,
+                "frames": value.frames,
+                "quote": value.quote,
+            }
         elif isinstance(value, (list, tuple)):
             plain[path] = [_python(item) for item in value]
         else:
@@ -183,10 +188,11 @@ def _is_small(value: Any) -> bool:
 
 
 def _raised(value: Any) -> Raised:
-    if type(value) is not dict or set(value) != {"type", "message", "frames"}:
+    if type(value) is not dict or set(value) != {"type", "message", "frames", "quote"}:
         raise BadFrame("an exception is malformed")
-    kind, message, frames = value["type"], value["message"], value["frames"]
-    if type(kind) is not str or type(message) is not str or type(frames) is not list or len(frames) > 50:
+    kind, message, frames, quote = value["type"], value["message"], value["frames"], value["quote"]
+    texts = all(type(text) is str for text in (kind, message, quote))
+    if not texts or type(frames) is not list or len(frames) > 50:
         raise BadFrame("an exception is malformed")
     kept = []
     for frame in frames:
@@ -195,4 +201,4 @@ def _raised(value: Any) -> Raised:
         if type(frame["line"]) is not int or any(type(frame[k]) is not str for k in ("file", "function", "text")):
             raise BadFrame("an exception's frame is malformed")
         kept.append({k: v if k == "line" else v[:300] for k, v in frame.items()})
-    return Raised(kind[:100], message[:2000], kept)
+    return Raised(kind[:100], message[:2000], kept, quote[:2000])

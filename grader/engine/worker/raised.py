@@ -8,8 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Raised:
-    """Its type, its message and the student's own frames."""
+    """Its type, its message and the student's own frames.
+
+    quote: their innermost line as it stands in the file, with its indentation, and below it the marks for what was
+    going on there, where Python knows; perhaps the line before it. "" where there is none
+    """
 
     type: str
     message: str
     frames: list[dict[str, Any]] = field(default_factory=list)  # {"file", "line", "function", "text"}, outermost first
+    quote: str = ""

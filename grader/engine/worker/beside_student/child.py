@@ -1,9 +1,9 @@
 """Inside the process that runs student code: import the submission, run one probe, answer.
 
 Everything here shares its process with student code, so none of it is trusted: it holds no secret, and what
-it sends is checked on the other side. Frames sent, in order: "started", "importing" (once per file), "imported",
-any number of "progress", perhaps "trace", and one of "answer", "raised", "untouched", "missing-name", "missing-file",
-"memory", "failed".
+it sends is checked on the other side. Frames sent, in order: "started", "importing" (the file whose import begins or
+goes on, "" when none does), "imported", any number of "progress", perhaps "trace", and one of "answer", "raised",
+"untouched", "missing-name", "missing-file", "memory", "failed".
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(
     folder: where the files are imported from, in place of a copy of the staged ones.
     """
     values = request.values
-    files = None
+    files, imported = None, False
     TRACES.clear()
     try:
         probe = find_probe(values["probe"])
@@ -76,13 +76,14 @@ def run(
         modules = files.load()
         runtime.seed(values["seed"])
         send(encode("imported", {}))
+        imported = True
         arguments = {n.removeprefix("argument:"): writable(v) for n, v in values.items() if n.startswith("argument:")}
         answer = probe(Student(modules, send), **arguments)
         flush()
         ending = encode("answer", answer)
     except BaseException as error:
         flush()
-        ending = describe_failure(error)
+        ending = describe_failure(error, imported)
     if TRACES:
         send(encode("trace", {"text": "\n".join(TRACES)}))
     send(ending)
@@ -120,13 +121,13 @@ def find_probe(name: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
-def describe_failure(error: BaseException) -> bytes:
-    """The frame for an exception that left student code, or our own."""
+def describe_failure(error: BaseException, imported: bool = True) -> bytes:
+    """The frame for an exception that left student code, or our own. imported: whether all files were."""
     if isinstance(error, MissingName):
         return encode("missing-name", {"module": error.module, "name": error.name, "found": error.found[:50]})
     if isinstance(error, NotThere):
         return encode("missing-file", {"module": str(error)})
-    todo = untouched(error)
+    todo = untouched(error) if imported else None  # what calls a stub at import is no stub itself
     if todo is not None:
         return encode("untouched", {"todo": todo})
     raised = describe(error)

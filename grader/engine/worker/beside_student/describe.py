@@ -6,15 +6,23 @@ grader: it may be our fault.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import linecache
+import re
+import sys
 import traceback
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType, TracebackType
 
 from grader.engine.worker.raised import Raised
 
 MESSAGE_LIMIT = 600
 FRAME_LIMIT = 8
+QUOTE_LIMIT = 160  # characters of one line
 OURS = __name__.partition(".")[0]  # the package of the grader
 TRACE_LIMIT = 3000  # characters of one stack, its end
 TRACES: list[str] = []  # what describe() has kept since the last request began
@@ -30,26 +38,116 @@ def describe(error: BaseException) -> Raised:
     for watcher in WATCHERS:
         watcher(error)
     frames, ours = [], True  # ours: the last frame that is the student's or the grader's is the grader's
-    for frame, line in traceback.walk_tb(error.__traceback__):
+    quote = ""
+    for step in steps_of(error.__traceback__):
+        frame, line = step.tb_frame, step.tb_lineno
         file = frame.f_globals.get("__submitted__")  # set by the importer of student files
         if file and frame.f_code.co_filename == frame.f_globals.get("__file__"):
             ours = False
+            quote = quoted(frame.f_code, step.tb_lasti, line)
             text = linecache.getline(frame.f_code.co_filename, line).strip()
             frames.append({"file": file, "line": line, "function": frame.f_code.co_name, "text": text[:200]})
         elif str(frame.f_globals.get("__name__")).partition(".")[0] == OURS:
             ours = True
     if isinstance(error, SyntaxError) and error.filename and not frames:
+        point_to_open_text(error)
         frames.append(
             {
                 "file": Path(error.filename).name,
                 "line": error.lineno or 0,
                 "function": "",
-                "text": (error.text or "").rstrip()[:200],
+                "text": line_of(error).rstrip()[:200],
             }
         )
+        quote = quoted_syntax(error)
     if ours and not isinstance(error, SyntaxError):  # which the importer meets when it compiles a file
         keep_trace(error)
-    return Raised(type(error).__name__, message_of(error), frames[:3] + frames[3:][-(FRAME_LIMIT - 3) :])
+    message = message_of(error)
+    if suggestion := suggestion_of(error):
+        message += ("" if message.endswith((".", "?")) else ".") + f" {suggestion}"
+    return Raised(type(error).__name__, message, frames[:3] + frames[3:][-(FRAME_LIMIT - 3) :], quote)
+
+
+def steps_of(step: TracebackType | None) -> list[TracebackType]:
+    """From the outermost frame to the innermost."""
+    found = []
+    while step is not None:
+        found.append(step)
+        step = step.tb_next
+    return found
+
+
+def quoted(code: CodeType, instruction: int, line: int) -> str:
+    """A line as it stands in the file, and below it marks for what of it was going on (Python 3.11 and newer know)."""
+    text = linecache.getline(code.co_filename, line).rstrip("\n")
+    if not hasattr(code, "co_positions"):
+        return shown(text)
+    first, last, begin, end = next(itertools.islice(code.co_positions(), instruction // 2, None), (None,) * 4)
+    if first != line or begin is None or end is None:
+        return shown(text)
+    content = text.encode("utf-8")
+    begin = len(content[:begin].decode("utf-8", "replace"))
+    end = len(content[:end].decode("utf-8", "replace")) if last == line else len(text)
+    return shown(text, begin, end)
+
+
+def quoted_syntax(error: SyntaxError) -> str:
+    """The same for a line that Python could not read; with the line before it where the indentation is to blame."""
+    text, line = line_of(error).rstrip("\n"), error.lineno or 0
+    begin, end = (error.offset or 1) - 1, (error.end_offset or 0) - 1
+    if error.end_lineno not in (None, line):
+        end = len(text)
+    before = ""
+    if isinstance(error, IndentationError):
+        above = [linecache.getline(str(error.filename), number).rstrip() for number in range(max(line - 3, 1), line)]
+        before = next((shown(one) + "\n" for one in reversed(above) if one.strip()), "")
+    return before + shown(text, begin, max(end, begin + 1), whole=True)
+
+
+def line_of(error: SyntaxError) -> str:
+    return error.text or linecache.getline(str(error.filename), error.lineno or 0)
+
+
+def point_to_open_text(error: SyntaxError) -> None:
+    """Where a text in three quotes was not closed, it ends at the quotes of the next one: let the error point to where
+    it began. That is the first text in which a function or a class begins at the left edge, or after a closed one."""
+    source = "".join(linecache.getlines(str(error.filename)))
+    quotes = list(re.finditer(r'(?<!\\)("""|\'\'\')', source))
+    for begin, end in zip(quotes[::2], [*quotes[1::2], None]):
+        text = source[begin.end() : end.start() if end else None]
+        if re.search(r"^ *(?:def|class) \w+.*:$", text, re.MULTILINE):
+            error.lineno = error.end_lineno = source.count("\n", 0, begin.start()) + 1
+            error.text = linecache.getline(str(error.filename), error.lineno)
+            error.offset = begin.start() - source.rfind("\n", 0, begin.start())
+            error.end_offset = error.offset + 3
+            return
+
+
+def shown(text: str, begin: int = 0, end: int = 0, whole: bool = False) -> str:
+    """A line, and marks below the characters from `begin` to `end`; none where that is all of it, but for `whole`.
+
+    What cannot be seen is shown as a box.
+    """
+    text = "".join("\u25a1" if c not in " \t" and unicodedata.category(c) in ("Cf", "Zs", "Cc") else c for c in text)
+    begin, end = max(begin, 0), min(end, QUOTE_LIMIT)
+    if end <= begin or len(text) - len(text.lstrip()) >= end or not whole and not (text[:begin] + text[end:]).strip():
+        return text[:QUOTE_LIMIT]
+    blank = "".join(c if c == "\t" else " " for c in text[:begin].ljust(begin))
+    return f"{text[:QUOTE_LIMIT]}\n{blank}{'^' * (end - begin)}"
+
+
+def suggestion_of(error: BaseException) -> str:
+    """What Python adds to some messages when it prints them: "Did you mean: 'total'?". "" for nothing."""
+    if not isinstance(error, (NameError, AttributeError, ImportError)):
+        return ""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            sys.__excepthook__(type(error), error, error.__traceback__)
+    except BaseException:  # it asks student code for messages and names
+        return ""
+    found = re.search(r"(?:Did you mean:|Did you forget to import) '[\w.]{1,60}'\??.*$", printed.getvalue().rstrip())
+    return found[0] if found and found[0] not in message_of(error) else ""
 
 
 def keep_trace(error: BaseException) -> None:

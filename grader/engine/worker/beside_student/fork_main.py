@@ -29,6 +29,7 @@ import psutil
 
 from grader.engine.worker.beside_student import child
 from grader.engine.worker.channel import Decoder, Frame
+from grader.engine.worker.keeper import children_of
 from grader.engine.worker.processes import kill_family
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import NotConfined
@@ -67,7 +68,7 @@ def main(light_fd: int, full_fd: int, surroundings: Surroundings, tier: str) -> 
         gc.freeze()
         Server(full, set(), surroundings, runtime).serve()
     full.close()
-    spared = {p.pid for p in psutil.Process().children()}
+    spared = set(own_children())
     Server(light, spared, surroundings, runtime).serve()
 
 
@@ -143,6 +144,14 @@ def apart(server: int) -> int:
         prctl(PR_SET_DUMPABLE, 0)
         os.kill(between, -status)
     os._exit(max(status, 0))
+
+
+def own_children() -> list[int]:
+    """The children of this process, which has one thread. psutil would look at every process there is."""
+    own = os.getpid()
+    if os.path.exists(f"/proc/{own}/task/{own}/children"):
+        return children_of(own)
+    return [child.pid for child in psutil.Process().children()]
 
 
 def die_with_parent() -> None:
@@ -239,15 +248,14 @@ class Server:
         """Kill orphans: they come to this process, because it is their subreaper, and belong to no running job."""
         self.swept = time.monotonic()
         for _ in range(200):
-            orphans = [p for p in psutil.Process().children() if p.pid not in self.jobs and p.pid not in self.spared]
-            orphans = [p for p in orphans if p.pid != os.getpid()]
+            orphans = [pid for pid in own_children() if pid not in self.jobs and pid not in self.spared]
             if not orphans:
                 return
             for orphan in orphans:
-                kill_family(orphan.pid)
+                kill_family(orphan)
             for orphan in orphans:
                 try:
-                    os.waitpid(orphan.pid, 0)
+                    os.waitpid(orphan, 0)
                 except ChildProcessError:
                     pass
 

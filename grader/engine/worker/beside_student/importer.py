@@ -47,6 +47,7 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.names = {path.stem for path in folder.glob("*.py")} | set(given)
         self.package = package
         self.main = ""  # the module being imported for the probe's own sake
+        self.going_on: list[str] = []  # files whose import has begun and not ended, one imports the next
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname == self.package:
@@ -75,6 +76,7 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__file__ = str(path)
         vars(module)["__submitted__"] = path.name
         self.tell(name)
+        self.going_on.append(name)
         try:
             exec(compile(source_of(path), str(path), "exec", dont_inherit=True), vars(module))
         except BaseException:
@@ -83,6 +85,8 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             stand_in = StandIn(module.__name__)
             sys.modules[spec_name] = stand_in
             sys.modules[module.__name__] = stand_in
+        self.going_on.pop()
+        self.tell(self.going_on[-1] if self.going_on else "")
 
     def load(self) -> dict[str, ModuleType]:
         """Import the wanted modules, in order. Raises what the student's file raises, or NotThere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import psutil
 
 TASKS = Path("/proc/self/task")  # where Linux shows the threads of a process
+CHILDREN = TASKS / str(os.getpid()) / "children"  # and the children of each, where it was built to
 WAKING = "RD"  # thread states of proc(5): running or ready to run, and waiting for a disk
 MISSED = 5.0  # seconds between two looks after which nothing is known: this process was stopped, or the machine asleep
 BLINKS = 1e-4  # part of the time that a thread may run which only looks again and again whether it may go on
@@ -22,9 +24,28 @@ def members(pid: int | None) -> list[psutil.Process]:
         return []
     try:
         root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
+        below = below_in_proc(pid) if CHILDREN.exists() else root.children(recursive=True)
+        return [root, *below]
     except psutil.Error:
         return []
+
+
+def below_in_proc(pid: int) -> list[psutil.Process]:
+    """All below a process, from the lists of children that Linux keeps: psutil would look at every process there is."""
+    found: list[psutil.Process] = []
+    waiting = [pid]
+    while waiting:
+        try:
+            lists = [(task / "children").read_text("ascii") for task in Path(f"/proc/{waiting.pop()}/task").iterdir()]
+        except OSError:  # it has just ended
+            continue
+        for child in map(int, " ".join(lists).split()):
+            try:
+                found.append(psutil.Process(child))
+                waiting.append(child)
+            except psutil.Error:
+                pass
+    return found
 
 
 def memory(family: list[psutil.Process]) -> int:

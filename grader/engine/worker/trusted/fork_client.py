@@ -54,6 +54,10 @@ class Line:
             if not message:
                 return
 
+    def wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
     def send(self, text: str, descriptors: Sequence[int] = ()) -> None:
         try:
             socket.send_fds(self.control, [text.encode("ascii")], list(descriptors))
@@ -126,6 +130,7 @@ class ForkServer:
         """Start a request at once; a "light" one goes to whichever server is ready."""
         job = Job(request, on_progress)
         line = self.full if request.needs == "full" or self.full.ready else self.light
+        job.on_end = line.wake
         self.numbers += 1
         threading.Thread(target=self.supervise, args=(job, line, str(self.numbers)), daemon=True).start()
         return job

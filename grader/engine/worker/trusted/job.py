@@ -87,6 +87,7 @@ class Outcome:
     prints: str = ""
     seconds: float = 0.0
     detail: str = ""
+    computed: float = 0.0  # CPU seconds under the limit that was in force at the end, where that limit ended it
     trace: str = ""  # stacks of exceptions that ended in the grader's own code there, as the child tells
 
     @property
@@ -147,11 +148,15 @@ class Job:
         self.begun = time.monotonic()
         self.clock: float | None = None  # when the limit in force began to count
         self.cpu_at_clock = 0.0
+        self.patience = 0.0  # CPU seconds that it may go on without telling progress; 0: as many as it likes
+        self.moved, self.cpu_at_move = self.begun, 0.0  # when it told progress last
         self.looked = time.monotonic()
         self.rest, self.reading, self.stalled = family.Rest(), False, False
         self.stopping = False  # it has run into a limit
+        self.computed = 0.0  # CPU seconds, once they have reached the limit
         self.limit = request.limits.import_seconds
         self.pid: int | None = None
+        self.on_end: Callable[[], None] = lambda: None  # wakes whoever watches it
         self.idle: bool | None = None  # a long-lived worker's word that it is ready for another probe, and unchanged
 
     def again(self) -> None:
@@ -197,6 +202,7 @@ class Job:
         elif frame.kind == "trace":
             self.trace = self.trace or str(frame.values.get("text", ""))
         elif frame.kind == "progress":
+            self.moved, self.cpu_at_move = time.monotonic(), self.cpu()
             if self.on_progress is not None:
                 self.on_progress(frame.values)
         elif frame.kind in ENDINGS:
@@ -207,6 +213,11 @@ class Job:
 
     def start_clock(self, limit: float) -> None:
         self.clock, self.limit, self.cpu_at_clock = time.monotonic(), limit, self.cpu()
+        self.moved, self.cpu_at_move = self.clock, self.cpu_at_clock
+
+    def hurry(self, seconds: float) -> None:
+        """From now on it must get on: it is ended when it computes for so many seconds without telling progress."""
+        self.patience = seconds
 
     def cpu(self) -> float:
         return family.cpu(family.members(self.pid))
@@ -227,7 +238,13 @@ class Job:
             wall = time.monotonic() - self.clock
             if time.monotonic() - self.looked > LOOK_SECONDS and (why := self.look()):
                 return why
-            if wall > 4 * self.limit or (wall > self.limit and self.cpu() - self.cpu_at_clock > self.limit):
+            if wall > 4 * self.limit:
+                return "timeout"
+            if wall > self.limit and (computed := self.cpu() - self.cpu_at_clock) > self.limit:
+                self.computed = computed
+                return "timeout"
+            patience = self.patience
+            if 0 < patience < time.monotonic() - self.moved and self.cpu() - self.cpu_at_move > patience:
                 return "timeout"
         return ""
 
@@ -254,8 +271,10 @@ class Job:
             values = self.final.values if self.final is not None and kind in ENDINGS else {}
             detail = detail or ("asleep" if self.stalled and kind == "timeout" else "")
             prints, seconds = self.prints.text(until), time.monotonic() - self.begun
-            self.outcome = Outcome(kind, values, status, self.importing, prints, seconds, detail, self.trace)
+            computed = self.computed if kind == "timeout" else 0.0
+            self.outcome = Outcome(kind, values, status, self.importing, prints, seconds, detail, computed, self.trace)
             self.changed.notify_all()
+        self.on_end()
 
     def cancel(self) -> None:
         """Stop it, and wait until nothing of it runs any more."""

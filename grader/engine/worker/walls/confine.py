@@ -12,7 +12,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,7 +67,22 @@ def code_paths(code: tuple[str, ...]) -> list[str]:
     paths = [sys.prefix, sys.base_prefix, sys.exec_prefix, *SYSTEM, *own]
     paths += [p for p in sys.path if p and os.path.exists(p) and os.path.realpath(p) != root]
     real = dict.fromkeys(os.path.realpath(path) for path in paths if os.path.exists(path))
-    return [p for p in real if p not in ("/", root) and not root.startswith(p + "/")]
+    found = [p for p in real if p not in ("/", root) and not root.startswith(p + "/")]
+    links = dict.fromkeys(target for folder in found if folder.endswith("-packages") for target in linked(folder))
+    return found + [path for path in links if not namespaces.under(path, found) and not root.startswith(path + "/")]
+
+
+def linked(folder: str) -> Iterator[str]:
+    """Where the packages of an installation lie that consists of links: pip makes none, `uv --link-mode=symlink` does.
+
+    A package's folder may be a link, or its files.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield os.path.realpath(entry.path)
+            elif entry.is_dir() and os.path.islink(start := os.path.join(entry.path, "__init__.py")):
+                yield os.path.dirname(os.path.realpath(start))
 
 
 def confine(policy: Policy, host_pid: int, parent: int, filter_code: bytes = b"") -> list[str]:
