@@ -12,7 +12,7 @@ from grader.engine.student import Student
 
 def secret_digits(student: Student) -> digits.SecretDigits:
     """The run's digits, relabelled and seen through its view."""
-    made: digits.SecretDigits = student.once(
+    made: digits.SecretDigits = student.drawn(
         "digits.secret", lambda: digits.secret(drawn(student), student.rng("digits"))
     )
     return made
@@ -42,5 +42,7 @@ def written(
     key = hashlib.sha256(b"".join(a.tobytes() for a in (train_images, train_labels, test_images, test_labels)))
     root = student.folder(f"digits-{key.hexdigest()[:12]}")
     if not root.exists():
-        digits.write_idx(root, train_images, train_labels, test_images, test_labels)
+        unfinished = root.with_name(f"{root.name}.part")
+        digits.write_idx(unfinished, train_images, train_labels, test_images, test_labels)
+        unfinished.rename(root)  # whole or not at all: another run may come to it
     return str(root)

@@ -24,6 +24,7 @@ from grader.engine.check import check, fail, only_where
 from grader.engine.student import Student
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
+ALIKE = 0.1  # of the range of grey values: how far the loaders of a random transform may differ
 
 
 @check("transform", part="data", todo=1, calls=("data.make_transform",))
@@ -57,6 +58,8 @@ def test_preparation(student: Student) -> None:
         return  # then it is as good as make_transform, which has a check of its own
     for name in NAMES:
         judge_each_batch(served, name)
+    if passes_chance_on(served):
+        return  # the check of TODO 1 says so
     judge_steadiness(served)
     judge_same_map(served)
     judge_test_file_unused(served)
@@ -80,6 +83,7 @@ def test_reshuffle(student: Student) -> None:
         order = "the order of the file" if in_file else "mixed once, and then always the same"
         fail("train-not-reshuffled", order=order)
     groups = [{frozenset(p.ids[rows].tolist()) for rows in p.batches} for p in (first, second)]
+    groups = [{group for group in one if len(group) > 1} for one in groups]  # a picture is always with itself
     if len(groups[0]) > 2 and len(groups[0] & groups[1]) >= len(groups[0]) - 1:
         fail("same-batches-every-epoch", same=len(groups[0] & groups[1]), batches=len(groups[0]))
 
@@ -210,21 +214,36 @@ def judge_each_batch(served: Served, name: str) -> None:
         fail("scaled-batch-by-batch", loader=TITLES[name], first=maps[0].white, second=maps[1].white)
 
 
+def passes_chance_on(served: Served) -> bool:
+    """Whether make_transform is random, and all loaders pass that on alike, as far as their grey values tell."""
+    inherited = served.transform_finding
+    if inherited is None or inherited.id != "transform-is-random":
+        return False
+    if not all(unsteady(served, name)[0] for name in NAMES):
+        return False
+    ranges = np.array([np.quantile(served.read(name).images, (0.01, 0.5, 0.99)) for name in NAMES])
+    return bool(np.ptp(ranges, axis=0).max() <= ALIKE * np.ptp(ranges))
+
+
+def unsteady(served: Served, name: str) -> tuple[int | str, int]:
+    """(how many pictures are another tensor in the second pass, or "many"; how many were compared)"""
+    first = served.read(name)
+    changed, compared = changed_pictures(first, served.read(name, 1))
+    if not changed and first.match.unknown_share > 0.05 and served.changing(name):
+        return "many", len(first.ids)
+    return changed, compared
+
+
 def judge_steadiness(served: Served) -> None:
     """The same picture in two passes must be the same tensor."""
     for name in ("test", "val", "train"):
-        first, second = served.read(name), served.read(name, 1)
-        changed, compared = changed_pictures(first, second)
-        if not changed and not (first.match.unknown_share > 0.05 and served.changing(name)):
+        changed, compared = unsteady(served, name)
+        if not changed:
             continue
         inherited = served.transform_finding
         if inherited is not None and inherited.id == "transform-is-random":
             served.blame_transform()
-        facts: dict[str, Any] = {
-            "loader": TITLES[name],
-            "changed": changed or "many",
-            "compared": compared or len(first.ids),
-        }
+        facts: dict[str, Any] = {"loader": TITLES[name], "changed": changed, "compared": compared}
         fail("training-is-augmented" if name == "train" else "evaluation-is-random", **facts)
 
 

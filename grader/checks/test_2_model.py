@@ -60,10 +60,12 @@ def test_gradients(student: Student) -> None:
 def test_non_linear(student: Student) -> None:
     """The network can bend: it is more than one straight-line function"""
     network = observe_response(student)
-    straight = False
-    for scores in map(before_output_function, states(network, "lines")):
+    straight, undone = False, ""
+    for given in states(network, "lines"):
+        scores = before_output_function(given)
         if scores is None:
             continue
+        undone = undone if scores is given else ", before the function at the end squeezes them"
         bend, spread = bend_of(scores)
         if spread <= NOISE * np.abs(scores).max():
             continue  # nothing depends on the image here, so nothing can be said
@@ -74,7 +76,7 @@ def test_non_linear(student: Student) -> None:
     if not follow_images(network):
         fail("scores-ignore-image")
     if straight:
-        fail("no-activation")
+        fail("no-activation", undone=undone)
 
 
 @check("raw-scores", part="model", todo=4, calls=CALLS)
@@ -85,7 +87,7 @@ def test_raw_scores(student: Student) -> None:
     telling = [s for s in states(network, "scores") if np.ptp(s, axis=0).max() > 0]  # a head of zeros tells nothing yet
     if not telling:
         fail("scores-ignore-image")
-    judge_raw(telling)
+    judge_raw(telling, averaged=network.flag("averaged"))
     if "training" in network:
         training = network.array("training", SCORES)
         if np.isfinite(training).all() and sums_to_one(training, axis=1):

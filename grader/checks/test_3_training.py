@@ -26,8 +26,9 @@ def test_step(student: Student) -> None:
     steps.name_own_optimizer(epochs)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
+    steps.stop_on_exception(epochs.together)
     steps.name_wrong_gradient(epochs)
-    steps.stop_on_exception(epochs.together, epochs.large, epochs.split)
+    steps.stop_on_exception(epochs.large, epochs.split)
     steps.name_missing_updates(epochs)
     steps.name_ignored_state(epochs)
     losses.name_raw_nll_in_training(student)
@@ -79,7 +80,7 @@ def test_evaluate_accuracy(student: Student) -> None:
         end_if_raised(part, "returned")
     got = [evaluate.accuracy_of(part.part("returned"), group) for part, group in zip(parts, groups)]
     true = [group.accuracy for group in groups]
-    if all(abs(g - t) < losses.ROUNDING for g, t in zip(got, true)):
+    if all(abs(g - t) < losses.CLOSE for g, t in zip(got, true)):
         return
     evaluate.name_accuracy(got, groups)
 
@@ -107,6 +108,8 @@ def test_evaluate_clean(student: Student) -> None:
     if not answer.flag("grad_left_on") and not answer.flag("still_trains"):
         fail("gradients-left-off")
     evaluate.name_not_repeatable(answer.part("once"), answer.part("again"))
+    if answer.raised("later") is None:
+        evaluate.name_remembered(answer.part("again"), answer.part("later"))
 
 
 def changed(tensor: Answer) -> bool:
@@ -118,11 +121,11 @@ def changed(tensor: Answer) -> bool:
 def test_fit_history(student: Student) -> None:
     """fit writes down what was measured, one number per epoch"""
     fits = observe_fits(student)
-    for run, epochs in ((fits.three, 3), (fits.one, 1)):
+    for run, epochs, before in ((fits.three, 3, None), (fits.one, 1, fits.three)):
         end_if_raised(run.answer, "history")
         fit.judge_history(run.history)
         try:
-            fit.judge_numbers(run, epochs)
+            fit.judge_numbers(run, epochs, before)
         except Failed:
             fit.name_validation_training(run)  # then the numbers are only a consequence
             raise

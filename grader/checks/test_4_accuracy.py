@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from grader.checks.accuracy.curve import reading
 from grader.checks.accuracy.experiments import Changed, Exchanged, advice
 from grader.checks.accuracy.recognise import match
+from grader.checks.accuracy.tiers import facts as facts_of
+from grader.checks.accuracy.tiers import percent, share, told
 from grader.checks.secret_digits import secret_digits, secret_root
+from grader.checks.training.steps import observe_epochs
 from grader.engine.answer import Answer
 from grader.engine.check import check, fail
-from grader.engine.endings import ProtocolBroken
-from grader.engine.rubric import Tier
+from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
 WORST = 25  # confident mistakes kept for the report
 USUAL = 0.985  # the best of the corpus' 200 right solutions, with more epochs than usual, stays below it
+PACKED = 6_000  # bytes: what 200 right solutions of the corpus and 120 of strangers say, compressed, stays below 4,000
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
 PIXELS, PICTURES = 28 * 28, 64  # of a picture; and so many pictures, at most, for the report
 CHANCE = 0.15  # ten classes; 2,004 test digits: 0.10 + 6 standard deviations is 0.14
@@ -49,7 +51,7 @@ def test_accuracy(student: Student) -> None:
     known = which >= 0
     right = np.zeros(total, bool)
     right[which[known]] = guesses[known] == secret.truth[which[known]]
-    accuracy = float(right.mean())
+    accuracy = round(float(right.mean()), 3)  # as every report shows it: what is read is what is judged
     record(student, answer, which, guesses, scores, accuracy)
     if accuracy >= student.rubric.tiers[-1].at:
         return
@@ -65,16 +67,8 @@ def say_what_is_missing(student: Student, accuracy: float, unseen: int, curve: s
     unseen: test images that were not scored; curve: a sentence about the training; finite: whether a score is a number
     """
     tiers = student.rubric.tiers
-    reached = [tier for tier in tiers if accuracy >= tier.at]
-    best, part = tiers[-1], share(reached, tiers[-1])
-    facts: dict[str, Any] = {
-        "accuracy": percent(accuracy),
-        "first": percent(tiers[0].at),
-        "needed": percent(best.at),
-        "total": len(secret_digits(student).truth),
-        "earned": f"{reached[-1].points if reached else 0} of {best.points}",
-        "curve": curve,
-    }
+    part = share(accuracy, tiers)
+    facts = {**facts_of(accuracy, tiers), "total": len(secret_digits(student).truth), "curve": curve}
     if unseen:
         fail("accuracy-images-missing", share=part, missing=unseen, **facts)
     found = advice(student, accuracy)
@@ -91,7 +85,7 @@ def say_what_is_missing(student: Student, accuracy: float, unseen: int, curve: s
         fail("pixels-do-not-suit", share=part, todo=1, reached=after, **facts)
     if not finite:
         fail("accuracy-not-a-number", share=part, **facts)
-    if not reached:
+    if accuracy < tiers[0].at:
         fail("accuracy-at-chance" if accuracy < CHANCE else "accuracy-low", share=part, **facts)
     fail("accuracy-below-threshold", share=part, **facts)
 
@@ -124,24 +118,6 @@ def end_where_it_stopped(answer: Answer) -> NoReturn:
     fail("pipeline-stops", what=what, file=file, error=f"{raised.type}: {raised.message}")
 
 
-def share(reached: list[Tier], best: Tier) -> float:
-    return reached[-1].points / best.points if reached else 0.0
-
-
-def percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def summary(student: Student, accuracy: float, remarks: list[str]) -> dict[str, Any]:
-    tiers = student.rubric.tiers
-    return {
-        "remarks": remarks,
-        "test": round(accuracy, 4),
-        "floor": tiers[-1].at,
-        "tiers": [{"at": tier.at, "points": tier.points} for tier in tiers],
-    }
-
-
 def record(
     student: Student, answer: Answer, which: np.ndarray, guesses: np.ndarray, scores: np.ndarray, accuracy: float
 ) -> None:
@@ -171,24 +147,33 @@ def record(
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
     curves = {key: finite(history.numbers(key)) for key in HISTORY}
     student.record(
-        accuracy=summary(student, accuracy, remarks(answer, accuracy, student.rubric.tiers)),
+        accuracy={"remarks": remarks(student, answer, accuracy), "test": accuracy, **told(student.rubric.tiers)},
         confusion=confusion.tolist(),
         training=curves,
         evidence=evidence,
     )
 
 
-def remarks(answer: Answer, accuracy: float, tiers: Sequence[Tier]) -> list[str]:
+def remarks(student: Student, answer: Answer, accuracy: float) -> list[str]:
     """What a teacher may want to look at in a submission that earned points here: names in sections.REMARKS."""
     history, passes, epochs = answer.part("history"), answer.number("passes"), answer.number("epochs")
-    if accuracy < tiers[0].at:
+    if accuracy < student.rubric.tiers[0].at:
         return []
     found = {
         "no-history": not any(history.numbers(key) for key in HISTORY),
         "too-few-passes": 0 <= passes < epochs,
         "above-the-usual": accuracy > USUAL,
+        "device-ignored": ignores_device(student),
+        "holds-much": student.packed_bytes > PACKED,
     }
     return [name for name, applies in found.items() if applies]
+
+
+def ignores_device(student: Student) -> bool:
+    try:
+        return observe_epochs(student).device == "cpu"
+    except (NotSeen, ProtocolBroken):  # what is wrong there, another check says
+        return False
 
 
 def few(pictures: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ def sort_out(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[nn.Module, 
     loaders = [a for a in handed if hasattr(a, "__iter__") and not isinstance(a, (str, nn.Module))]
     if not models or not loaders:
         raise Foreign("no model or no loader among the arguments")
+    if any(hasattr(a, "step") and not isinstance(a, (torch.optim.Optimizer, nn.Module)) for a in handed):
+        raise Foreign("a scheduler among the arguments, which only the student's own loop knows how to use")
     return models[0], loaders[0], optimizers[0] if optimizers else None
 
 

@@ -17,6 +17,7 @@ from grader.probes import stand_ins as parts
 from grader.probes.training import as_number
 
 KEYS = ("train_loss", "val_loss", "val_accuracy")
+ROLES = ("model", "loader", "optimizer", "device")  # the parameters of the loops
 LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
 ENTRIES = 50  # of a list of the history: more are not sent
 
@@ -70,7 +71,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
     recorder = parts.Recorder()
     model = parts.Tagged(recorder)
     before = [p.detach().clone() for p in model.parameters()]
-    train_loader = parts.loader_of(train_images, train_labels, train_batch)
+    train_loader = parts.loader_of(train_images, train_labels, train_batch, shuffle=True)
     val_loader = parts.loader_of(val_images, val_labels, val_batch)
     reported: list[float] = []
     with replaced(student.train, recorder, reported, lent), counted_steps(recorder, model):
@@ -127,7 +128,7 @@ def replaced(
 
 
 def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the student's own function would get something else than a network as its model.
+    """Whether the student's own function would get one of its arguments in the place of another.
 
     The stand-ins sort their arguments out; the student's function takes them as they come.
     """
@@ -135,9 +136,21 @@ def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         bound = inspect.signature(own).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):  # Python says that itself when their own is called
         return False
-    model = bound.get("model", next(iter(bound.values()), None))
-    handed = [*args, *kwargs.values()]
-    return not isinstance(model, torch.nn.Module) and any(isinstance(a, torch.nn.Module) for a in handed)
+    names = list(bound)
+    if names and names[0] not in ROLES:
+        names[0] = "model"  # under another name
+    given = [role_of(value) for value in bound.values()]
+    wrong = [name for name, role, value in zip(names, given, bound.values()) if role != name and value is not None]
+    return any(name in ROLES and name in given for name in wrong)
+
+
+def role_of(value: Any) -> str:
+    """What an argument of the loops is, by what it is."""
+    if isinstance(value, torch.nn.Module):
+        return "model"
+    if isinstance(value, torch.optim.Optimizer):
+        return "optimizer"
+    return "device" if isinstance(value, (str, torch.device)) else "loader"
 
 
 @contextmanager
@@ -149,8 +162,8 @@ def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[
         if not any(optimizer is one for one in known):
             known.append(optimizer)
         which = next(at for at, one in enumerate(known) if one is optimizer)
-        lr = float(optimizer.param_groups[0].get("lr", 0.0))
-        recorder.steps.append({"optimizer": which, "lr": lr, "after": len(recorder.forwards)})
+        lr, decay = (float(optimizer.param_groups[0].get(name, 0.0)) for name in ("lr", "weight_decay"))
+        recorder.steps.append({"optimizer": which, "lr": lr, "decay": decay, "after": len(recorder.forwards)})
 
     handle = register_optimizer_step_pre_hook(note)
     try:
@@ -177,10 +190,11 @@ def passes_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
 
 
 def steps_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
-    """Every step of every optimizer: which optimizer (int64), its lr (float64), passes that came before (int64)."""
+    """Every step of every optimizer: which (int64), its lr and weight decay (float64), passes before it (int64)."""
     return {
         "optimizer": np.array([one["optimizer"] for one in recorder.steps], dtype=np.int64),
         "lr": np.array([one["lr"] for one in recorder.steps], dtype=np.float64),
+        "decay": np.array([one["decay"] for one in recorder.steps], dtype=np.float64),
         "after": np.array([one["after"] for one in recorder.steps], dtype=np.int64),
     }
 

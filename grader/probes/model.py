@@ -18,12 +18,16 @@ from torch import nn
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours, probe
 from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import (
+    answer_of,
     build,
     created_in_forward,
+    entered_last,
     grow,
     hiding_places,
     influence,
+    is_bare,
     leaves,
+    local_layers,
     meet,
     nudge,
     observed,
@@ -33,6 +37,9 @@ from grader.probes.model_tools import (
 )
 
 NUDGES = 4  # reference steps before relations are looked at
+LOOKED_BACK = 6  # steps of the graph behind the scores
+ONLY_SHAPES = ("View", "Reshape", "Unsafe", "Squeeze", "Unsqueeze", "Flatten", "Clone", "Alias")  # names in that graph
+AVERAGES = ("Mean", "AvgPool", "AdaptiveAvgPool")
 PASSES = 12  # tries until every parameter has met a gradient: some networks skip layers at random
 
 
@@ -43,10 +50,13 @@ def construct(student: Any) -> dict[str, Any]:
     kind: "class", "instance" (of nn.Module) or the type's name; callable: bool
     defines, inner, outside: names of functions in the class, inside functions of the class, in the file
     model: {type: its name, is_module, initialised, answers: bool}, or what DigitClassifier() raised
+    bare: whether the network keeps nothing at all; lost: names of layers that __init__ created and did not keep
     """
     maker = student.function("model", "DigitClassifier")
     is_class = isinstance(maker, type)
-    model, raised = attempt(maker)
+    lost: list[str] = []
+    with local_layers(maker, lost):
+        model, raised = attempt(maker)
     if is_ours(model):  # a factory may hand out what is not theirs
         raise MissingName("model", "DigitClassifier", [])
     return {
@@ -56,6 +66,8 @@ def construct(student: Any) -> dict[str, Any]:
         "inner": inner_functions(maker) if is_class else [],
         "outside": sorted(n for n, v in vars(student.model).items() if isinstance(v, types.FunctionType)),
         "model": raised if raised is not None else what_came_out(model),
+        "bare": is_bare(model),
+        "lost": lost,
     }
 
 
@@ -91,6 +103,7 @@ def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str
     training: form for the largest batch in training mode, or what was raised
     form: {type; items: types of a tuple's items; of a tensor shape, dtype and, where floating, values of that shape}
     accepts: of a network that refuses the largest batch: which of "flat" (B, 784) and "rows" (B, 28, 28) it takes
+    stopped: the layer in which it refused that batch, see `entered_last`; only where there is one
     """
     pool = torch.from_numpy(images)
     batches = []
@@ -106,7 +119,12 @@ def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str
             taken, _ = attempt(lambda b=other: build(student).eval()(b.clone()))
             if isinstance(taken, torch.Tensor) and taken.ndim == 2 and len(taken) == len(largest):
                 accepts.append(name)
-    return {"batches": batches, "training": returned_form(out, raised), "accepts": accepts}
+    answer = {"batches": batches, "training": returned_form(out, raised), "accepts": accepts}
+    if isinstance(batches[batch_sizes.index(len(largest))]["returned"], Raised):
+        model, _ = attempt(lambda: build(student).eval())
+        if isinstance(model, nn.Module) and (stopped := entered_last(model, largest.clone())):
+            answer["stopped"] = stopped
+    return answer
 
 
 def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
@@ -214,6 +232,18 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
     return {**values, "places": hiding_places(student, first)}
 
 
+def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
+    """Whether the scores are averages, as of a global average pooling: an activation before it cuts none of them."""
+    with torch.enable_grad():
+        scores, _ = attempt(model, images)
+    node = getattr(scores, "grad_fn", None)
+    for _ in range(LOOKED_BACK):
+        if node is None or not node.name().startswith(ONLY_SHAPES):
+            break
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith(AVERAGES)
+
+
 @probe("model", full=False)
 def response(
     student: Any,
@@ -228,9 +258,10 @@ def response(
 
     images, alike, others, lines: (B, 1, 28, 28) float32, `alike` being the images hardly changed, `lines` triples of
     two images and the one half-way between them
-    network: what was raised, or {usable: bool; states; training: score matrix of a new network in training mode,
-    where it has one}; states: one {scores, alike, others, lines: score matrices} for each state from the new network
-    to the largest weights, without those in which no score matrix came
+    network: what was raised, or {usable: bool; states; averaged: see `ends_with_average`; training: score matrix of a
+    new network in training mode, where it has one}
+    states: one {scores, alike, others, lines: score matrices} for each state from the new network to the largest
+    weights, without those in which no score matrix came
     """
     kinds = {"scores": images, "alike": alike, "others": others, "lines": lines}
     pictures = torch.from_numpy(images)
@@ -248,6 +279,7 @@ def response(
         note()
         if not states:
             return None
+        averaged = ends_with_average(model, pictures[:2])
         nudge(model, pictures, torch.from_numpy(labels), NUDGES)
         note()
         note(30.0)
@@ -257,7 +289,7 @@ def response(
             grow(model, factor / grown)
             grown = factor
             note(10.0)
-        return {"states": states} | ({} if training is None else {"training": to_numpy(training)})
+        return {"states": states, "averaged": averaged} | ({} if training is None else {"training": to_numpy(training)})
 
     return observed(settings)
 
@@ -280,7 +312,7 @@ def companions(
     def together() -> dict[str, Any] | None:
         model = build(student).eval()
         handed = batch.clone()
-        model(handed)
+        answer_of(model, handed)
         if score_matrix(model, batch) is None:
             return None
         values: dict[str, Any] = {"after": handed.detach().numpy()}

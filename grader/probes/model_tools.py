@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,19 +29,49 @@ def build(student: Any) -> Any:
     return model
 
 
+class AnotherWidth(Exception):
+    """A network that gave another number of scores for an image than the time before."""
+
+
+WIDTHS: dict[int, tuple[Any, int]] = {}  # of the scores of each network: the first answer counts
+
+
 def observed(body: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
     """{"network": what `body` observes}, with "usable": False when that is None, or what it raised in its place."""
-    values, raised = attempt(body)
+
+    def steady() -> dict[str, Any] | None:
+        try:
+            return body()
+        except AnotherWidth:
+            return None
+
+    values, raised = attempt(steady)
     if raised is not None:
         return {"network": raised}
     return {"network": {"usable": False} if values is None else {"usable": True, **values}}
+
+
+def answer_of(model: Any, images: torch.Tensor) -> Any:
+    """What forward gives for images (B, 1, 28, 28).
+
+    One that refuses them and takes them flat, or without their channel axis, is looked at further with those: one
+    check names that fault, and the others have something to look at.
+    """
+    try:
+        return model(images)
+    except Exception:
+        for other in (images.flatten(1), images[:, 0]) if images.ndim == 4 else ():
+            out, _ = attempt(model, other)
+            if isinstance(out, torch.Tensor) and out.ndim == 2 and len(out) == len(images):
+                return out
+        raise
 
 
 def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> Any:
     """The scores as a matrix (images, scores per image), or None when what comes back holds no such thing."""
     if seed is not None:
         SEED(seed)
-    out = model(images.clone())  # some networks change what they are given
+    out = answer_of(model, images.clone())  # some networks change what they are given
     if isinstance(out, (tuple, list)):
         out = next((item for item in out if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
     if not isinstance(out, torch.Tensor) or not out.dtype.is_floating_point or not out.ndim:
@@ -48,7 +80,10 @@ def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> A
         out = out.t()  # the wrong way round is the business of one check alone
     if out.shape[0] != len(images) or out.numel() < 2 * len(images) and len(images) > 1:
         return None
-    return out.reshape(len(images), -1)
+    matrix = out.reshape(len(images), -1)
+    if WIDTHS.setdefault(id(model), (model, matrix.shape[1]))[1] != matrix.shape[1]:
+        raise AnotherWidth
+    return matrix
 
 
 def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
@@ -114,6 +149,71 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     plain = plain[:, :WIDEST] if plain.ndim == 2 else plain
     numbers = plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
     return np.array(numbers)
+
+
+@contextmanager
+def local_layers(maker: Any, names: list[str]) -> Iterator[None]:
+    """Note the local variables that hold a layer when an __init__ of this class ends; self is none of them."""
+    codes = {getattr(vars(kind).get("__init__"), "__code__", None) for kind in getattr(maker, "__mro__", ())}
+
+    def watch(frame: Any, event: str, value: Any) -> None:
+        if event == "return" and frame.f_code in codes - {None, nn.Module.__init__.__code__}:
+            itself = next(iter(frame.f_locals.values()), None)
+            kept: set[int] = set()
+            if isinstance(itself, nn.Module) and "_modules" in vars(itself):
+                kept = {id(module) for module in itself.modules()}
+            found = {n: v for n, v in list(frame.f_locals.items()) if isinstance(v, nn.Module) and v is not itself}
+            names.extend(name for name, value in found.items() if id(value) not in kept)
+
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def is_bare(model: Any) -> bool:
+    """Whether a network keeps no layer, no weight and nothing else, and its class has none either."""
+    own = (kind for kind in type(model).__mro__ if not kind.__module__.startswith(("torch.", "builtins")))
+    return (
+        isinstance(model, nn.Module)
+        and not any(isinstance(value, (nn.Module, torch.Tensor)) for kind in own for value in vars(kind).values())
+        and set(vars(model)) <= MODULE_FIELDS
+        and not any(vars(model).get(kind) for kind in ("_modules", "_parameters", "_buffers"))
+    )
+
+
+def entered_last(model: nn.Module, images: torch.Tensor) -> dict[str, Any] | None:
+    """The layer in which a pass stops: {name: as in code, kind: its type, got: the shape that came; before: the name of
+    the last layer that changed the shape before it, gave: the shape that it gave}; None where it stops in no layer."""
+    inside: list[tuple[str, nn.Module, list[int]]] = []
+    done: list[tuple[str, list[int]]] = [("", [int(n) for n in images.shape])]
+
+    def enter(name: str) -> Any:
+        def note(module: nn.Module, inputs: Any) -> None:
+            inside.append((name, module, shape_of(inputs[0] if inputs else None)))
+
+        return note
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        name, _, came = inside.pop()
+        if shape_of(output)[1:] != came[1:] and not isinstance(module, nn.Flatten):
+            done.append((name, shape_of(output)))
+
+    for name, module in model.named_modules():
+        if name and not list(module.children()):
+            module.register_forward_pre_hook(enter("self." + re.sub(r"\.(\d+)", r"[\1]", name)))
+            module.register_forward_hook(leave)
+    _, raised = attempt(model, images)
+    if raised is None or not inside:
+        return None
+    name, module, got = inside[-1]
+    before, gave = done[-1]
+    return {"name": name[:80], "kind": type(module).__name__, "got": got, "before": before[:80], "gave": gave}
+
+
+def shape_of(value: Any) -> list[int]:
+    return [int(n) for n in value.shape][:8] if isinstance(value, torch.Tensor) else []
 
 
 @contextmanager

@@ -17,7 +17,7 @@ CLASSES = ("torch.Tensor", "torch.nn.Module", "torch.nn.Linear", "torch.optim.Op
 
 
 def warm(what: str) -> None:
-    """Import what probes need. "light": torch. "full": torchvision and an optimizer.
+    """Import what probes need. "light": torch. "full": torchvision, an optimizer, and the probes themselves.
 
     The first optimizer and torchvision both import torch._dynamo (about a second), so that is paid once, here.
     """
@@ -28,6 +28,8 @@ def warm(what: str) -> None:
     if what == "full":
         import torchvision.datasets
         import torchvision.transforms  # noqa: F401
+
+        from grader.probes import data, experiments, fit, pipeline, training  # noqa: F401
 
         torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
 

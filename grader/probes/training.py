@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from grader.engine.worker.beside_student.probing import MissingName, attempt, pr
 from grader.engine.worker.raised import Raised
 from grader.probes.stand_ins import OneLayer, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
+MANY = 72  # batches, before it is said that a loop never makes a step
 NUMBERS = 8  # of what evaluate returned: more are not looked at
 
 
@@ -80,6 +82,8 @@ def epochs(
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
     relabelled: the first batch alone, with `small`, once its first half has other labels
+    device: where the images of the first batch were when the network got them, with device="meta"; "" if it got none
+    many: all batches over and over, MANY in all, with `small`; only where the epoch of all had not a step for each
     each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
     afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
     training: the mode of each pass that was learnt from, bools; images_kept: whether the network got the images
@@ -114,15 +118,51 @@ def epochs(
             "images_kept": images_kept(recorder, images),
         }
 
-    return {
-        "alone": [epoch([chosen], small) for chosen in batches],
-        "together": epoch([whole], small),
+    alone = [epoch([chosen], small) for chosen in batches]
+    first = loader_of(images[batches[0]], labels[batches[0]], batch_size)
+    device = "" if isinstance(alone[0].get("loss"), Raised) else device_of_images(train_one_epoch, first)
+    together = epoch([whole], small)
+    rare = together["events"].count("step") < len(batches)
+    return ({"many": epoch([whole * (MANY // len(batches))], small)} if rare else {}) | {
+        "alone": alone,
+        "together": together,
         "momentum": epoch([whole], small, 0.9),
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0),
         "relabelled": epoch(batches[:1], small, labels=others),
+        "device": device,
     }
+
+
+class Seen(Exception):
+    """Ends a loop once its network has seen its first images."""
+
+
+class Looking(nn.Module):
+    """A network that only looks where its images are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.device = ""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.device = images.device.type
+        raise Seen
+
+
+def device_of_images(train_one_epoch: Callable[..., Any], loader: Any) -> str:
+    """ "meta" is a device on every computer: tensors there have a shape and no values."""
+    model = Looking()
+    torch.set_grad_enabled(True)
+
+    def until_seen() -> None:
+        with suppress(Seen):  # raised on purpose: no trouble of the grader's
+            train_one_epoch(model, loader, torch.optim.SGD(model.parameters(), lr=0.1), device="meta")
+
+    attempt(until_seen)
+    return model.device
 
 
 def used_in_training(recorder: Recorder) -> list[bool]:
@@ -202,7 +242,7 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
     """evaluate, twice, of a network with dropout and BatchNorm: what it felt, and what changed.
 
     images: (N, 1, 28, 28) float32; labels: (N,) int64
-    once, again: see `as_pair`, or what was raised
+    once, again: see `as_pair`, or what was raised; later: the same, once the weights are others
     training, graph: the mode of each pass and whether it recorded gradients; trainable: of each parameter; bools
     state: one {name, before, after: arrays of one shape} per tensor of the network's state
     grad_left_on: whether gradients can be recorded afterwards; still_trains: if they cannot, whether
@@ -223,9 +263,15 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
     answer["graph"] = [one["graph"] for one in recorder.forwards]
     answer["trainable"] = [p.requires_grad for p in model.parameters()]
     answer["state"] = [
-        {"name": name, "before": before[name].numpy(), "after": value.detach().numpy()}
+        {"name": name, "before": before[name].numpy(), "after": value.detach().numpy().copy()}
         for name, value in model.state_dict().items()
     ]
+    torch.set_grad_enabled(True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    value, raised = attempt(evaluate, model, loader)
+    answer["later"] = raised or as_pair(value)
     if not answer["grad_left_on"]:  # harmful only if the student's training does not switch it on again
         answer["still_trains"] = trains(student, images, labels, batch_size)
     torch.set_grad_enabled(True)

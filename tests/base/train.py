@@ -61,7 +61,7 @@ def evaluate(model, loader, device="cpu") -> tuple[float, float]:
     # END SOLUTION
 
 
-def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu") -> dict:
+def fit(model, train_loader, val_loader, epochs=10, lr=0.01, device="cpu") -> dict:
     """Train the model in place for `epochs` epochs and write down how it went.
 
     Build one optimizer with learning rate `lr`, then for each epoch: train on train_loader,

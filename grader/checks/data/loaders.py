@@ -71,7 +71,7 @@ class Served:
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
     def __init__(self, student: Student):
-        self.tracers, arguments = student.once("data.tracers", lambda: tracers_of(student))
+        self.tracers, arguments = student.drawn("data.tracers", lambda: tracers_of(student))
         self.answer = student.observe("data.loaders", **arguments)
         self.passes: dict[tuple[str, str, int], Pass] = student.once("data.passes", dict)
         self.require_loaders("main")
@@ -132,14 +132,17 @@ class Served:
     def explain(self, error: Raised, where: str) -> None:
         """Name the exceptions that have a usual cause; others stay `crashed`, with the student's own lines."""
         if error.type in NOT_FOUND or re.search(r"Dataset not found|Error downloading|urlopen|HTTP", error.message):
-            fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200])
+            fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200], came_from=error)
         if error.type == "TypeError" and "collate" in error.message and "PIL" in error.message:
-            fail("batch-without-transform", where=where)
-        if "Sum of input lengths" in error.message or re.search(r"index -?\d+ is out of bounds", error.message):
+            fail("batch-without-transform", where=where, came_from=error)
+        out_of_range = error.type == "IndexError" and "out of range" in error.message
+        sizes = re.search(r"Sum of input lengths|index -?\d+ is out of bounds", error.message)
+        line = error.frames[-1]["text"] if error.frames else ""
+        if sizes and sizes[0].startswith("Sum") and not re.search(r"\d{3}", str(line)):
+            fail("split-does-not-add-up", where=where, count=len(self.tracers.train_ids), came_from=error)
+        if sizes or out_of_range:
             count = len(self.tracers.train_ids)
-            fail("split-sizes-fixed", where=where, count=count, message=error.message[:200])
-        if error.type == "IndexError" and "out of range" in error.message:
-            fail("split-sizes-fixed", where=where, count=len(self.tracers.train_ids), message=error.message[:200])
+            fail("split-sizes-fixed", where=where, count=count, message=error.message[:200], came_from=error)
 
     def require_pictures(self, name: str) -> None:
         """Stop when most images are no picture of the files, unless they change from pass to pass."""
@@ -155,6 +158,11 @@ class Served:
         """Whether a second pass serves other images, whoever they are."""
         first, second = (distinct(self.read(name, turn).images) for turn in range(2))
         return len(first & second) < 0.9 * min(len(first), len(second))
+
+    def resembling(self) -> dict[str, float]:
+        """{loader: share of its unknown images that look like a picture of the files, moved and turned a little}."""
+        unknown = {name: self.read(name).images[~self.read(name).known] for name in NAMES}
+        return resembling(unknown, self.tracers.pictures)
 
     def read(self, name: str, turn: int = 0, call: str = "main") -> Pass:
         key = (call, name, turn)
@@ -225,7 +233,7 @@ def known_pictures(student: Student) -> None:
         known, unknown = first.ids[first.known], int((~first.known).sum())
         few = first.match.unknown_share <= FEW_UNKNOWN
         if not few and served.changing(name):  # `preparation` names that
-            if resembling(first.images[~first.known], served.tracers.pictures) <= MOST_UNKNOWN:
+            if student.once("resembling", served.resembling).get(name, 0.0) <= MOST_UNKNOWN:
                 waits_for("the loaders serve pictures that can be recognised")
         elif not few:
             if served.transform_finding is not None and first.match.unknown_share <= MOST_UNKNOWN:

@@ -31,8 +31,11 @@ def judge_companions(network: Answer, order: np.ndarray, changed: list[int]) -> 
         fail("batch-statistics", sign=f"the scores of an image change by up to {off:.2g} with the images beside it")
     if depends and all(min(rows, default=i) >= i for i, rows in touched.items()):
         fail("batch-read-as-time", off=off)
-    if depends or not close(ordered, same[order]):
+    if depends:
         fail("images-mixed", off=off)
+    if not close(ordered, same[order]):
+        places = sorted(moved_rows(ordered, same[order]))
+        fail("place-in-batch-matters", place=places[0] + 1, places=len(places), batch=BATCH)
     judge_alone(network, same[:1])
 
 

@@ -7,6 +7,7 @@ all of them name the same finding, so that the student reads it once.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from grader.engine.answer import Answer, Raised
 from grader.engine.check import fail
+from grader.engine.printable import listed
 from grader.engine.student import Student
 
 CLASSES = 10
@@ -51,6 +53,10 @@ def ready(student: Student) -> None:
         close += [n for n in defines if dunder(n) and difflib.get_close_matches(n, ["__init__"], cutoff=0.7)]
         if close:
             fail("init-misspelt", found=close[0])
+    if kind == "class" and answer.flag("bare"):
+        if lost := answer.texts("lost"):
+            fail("layers-not-kept", names=listed(lost))
+        fail("layers-none")
     if not model.flag("answers"):
         inner = "forward" in answer.texts("inner")
         if inner or "forward" in answer.texts("outside"):
@@ -93,7 +99,7 @@ def judge_construction(answer: Answer, raised: Raised) -> None:
 def judge_name(raised: Raised, todo: int) -> None:
     name = re.search(r"object has no attribute '(\w+)'", raised.message)
     if raised.type == "AttributeError" and name and "'DigitClassifier'" in raised.message:
-        fail("layer-name-unknown", name=name[1], todo=todo)
+        fail("layer-name-unknown", name=name[1], todo=todo, came_from=raised)
 
 
 def speaks_of_gpu(message: str) -> bool:
@@ -109,7 +115,7 @@ def network_of(student: Student, answer: Answer) -> Answer:
     network = answer.part("network")
     if not network.flag("usable"):
         judge_form(student)
-        fail("score-shape-wrong", batch=BATCH, shape="something else in one of several calls")
+        fail("works-only-once")
     return network
 
 
@@ -126,7 +132,7 @@ def judge_form(student: Student) -> None:
         judge_type(forms[size])
     raised = answer.raised("training")
     if raised is not None:
-        judge_exception(raised, answer.texts("accepts"))
+        judge_exception(raised, answer.texts("accepts"), answer)
     training = answer.part("training")
     judge_type(training)
     judge_shapes(forms, training)
@@ -140,10 +146,10 @@ def judge_failed(student: Student, answer: Answer, batches: dict[int, Answer], f
     assert raised is not None
     accepts = answer.texts("accepts")
     if raised.frames == [] and raised.type == "TypeError":
-        judge_exception(raised, accepts)
+        judge_exception(raised, accepts, answer)
     works = [size for size in SIZES if size not in failed]
     if works == [SIZES[0]] or "more than 1" in raised.message:
-        judge_exception(raised, accepts)
+        judge_exception(raised, accepts, answer)
     if not works:
         works = other_sizes(student, raised)
     if failed == [1]:
@@ -155,7 +161,7 @@ def judge_failed(student: Student, answer: Answer, batches: dict[int, Answer], f
             fails=", ".join(map(str, failed)),
             message=raised.message,
         )
-    judge_exception(raised, accepts)
+    judge_exception(raised, accepts, answer)
     batches[failed[-1]].end_if_raised("returned")  # nothing known: `crashed`, with the student's own lines
 
 
@@ -170,27 +176,27 @@ def other_sizes(student: Student, raised: Raised) -> list[int]:
     return works if len(works) < len(sizes) else []
 
 
-def judge_exception(raised: Raised, accepts: Sequence[str] = ()) -> None:
-    """Name what forward raised (for a batch of 64), where it is a known slip."""
+def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer | None = None) -> None:
+    """Name what forward raised (for a batch of 64), where it is a known slip. answer: that of the probe `scores`."""
     message = raised.message
     if speaks_of_gpu(message):
-        fail("hard-coded-gpu", message=message)
+        fail("hard-coded-gpu", message=message, came_from=raised)
     if "flat" in accepts:
-        fail("images-not-flattened", message=message)
+        fail("images-not-flattened", message=message, came_from=raised)
     if "rows" in accepts:
-        fail("channel-axis-unexpected", message=message)
+        fail("channel-axis-unexpected", message=message, came_from=raised)
     product = re.search(r"\((\d+)x(\d+) and (\d+)x(\d+)\)", message)
     if product:
-        judge_matrices(*(int(n) for n in product.groups()))
+        judge_matrices(raised, answer, *(int(n) for n in product.groups()))
     channels = re.search(r"to have (\d+) channels, but got (\d+) channels", message)
     if channels:
-        fail("channels-do-not-fit", expects=int(channels[1]), gets=int(channels[2]), message=message)
+        fail("channels-do-not-fit", expects=int(channels[1]), gets=int(channels[2]), message=message, came_from=raised)
     width = re.search(r"input_size\. Expected (\d+), got (\d+)", message)
     if width:
-        fail("widths-do-not-fit", expects=int(width[1]), gets=int(width[2]), message=message)
+        fail("widths-do-not-fit", expects=int(width[1]), gets=int(width[2]), message=message, came_from=raised)
     width = re.search(r"running_mean should contain (\d+) elements not (\d+)", message)
     if width:
-        fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message)
+        fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message, came_from=raised)
     for pattern, finding in (
         (r"[Ee]xpected \d+-?D|must be \d-D|must be at least \d-D", "axes-do-not-fit"),
         (r"same dtype|expected scalar type|should be the same|but found (Double|Float|Half|Long)", "types-do-not-fit"),
@@ -200,34 +206,40 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = ()) -> None:
         (r"is invalid for input of size", "reshape-does-not-fit"),
     ):
         if re.search(pattern, message):
-            fail(finding, message=message)
-    if raised.type == "TypeError" and re.search(r"forward\(\) (takes|missing)", message):
+            fail(finding, message=message, came_from=raised)
+    if raised.type == "TypeError" and not raised.frames and re.search(r"forward\(\) (takes|missing)", message):
         too_many = re.search(r"takes \d+ positional arguments? but \d+", message)
-        fail("self-missing" if too_many else "forward-needs-arguments", function="forward", message=message)
+        fail("self-missing" if too_many else "forward-needs-arguments", todo=4, function="forward", message=message)
     if "more than 1 value per channel" in message or "more than 1 spatial element" in message:
         fail("batch-statistics", sign=f"one image alone is refused ({message})")
     judge_name(raised, todo=4)
 
 
-def judge_matrices(rows: int, gets: int, weights: int, gives: int) -> None:
+def judge_matrices(raised: Raised, answer: Answer | None, rows: int, gets: int, weights: int, gives: int) -> None:
     """A linear layer met rows of another length than it was built for."""
     facts = {"gets": gets, "expects": weights, "rows": rows}
     if rows == 1 and gets == 64 * weights:
-        fail("batch-flattened", **facts)
+        fail("batch-flattened", came_from=raised, **facts)
     if gets in SIZES and rows == weights:
-        fail("axes-swapped", **facts)
-    fail("layer-sizes-do-not-fit", **facts, sum=in_factors(gets))
+        fail("axes-swapped", came_from=raised, **facts)
+    stopped = answer.part("stopped") if answer is not None and "stopped" in answer else None
+    layer = stopped.text("name") if stopped is not None else "A layer"
+    source = where_from(stopped, gets) if stopped is not None else ""
+    if stopped is not None and layer == stopped.text("before"):
+        fail("layer-used-twice", todo=4, came_from=raised, layer=layer, **facts)
+    fail("layer-sizes-do-not-fit", came_from=raised, **facts, layer=layer, source=source)
 
 
-def in_factors(length: int) -> str:
-    """784 = 1 x 28 x 28, 1568 = 8 x 14 x 14 or 32 x 7 x 7: channels times picture size, where it looks like that."""
-    if length == PIXELS:
-        return "784 = 1 x 28 x 28"
-    sides = (28, 26, 24, 14, 13, 12, 7, 6, 5, 4, 3)
-    channels = {side: length // side**2 for side in sides if length % side**2 == 0 and length // side**2 <= 512}
-    usual = {side: count for side, count in channels.items() if count in (1, 3) or count % 4 == 0} or channels
-    forms = [f"{count} x {side} x {side}" for side, count in usual.items()]
-    return f"{length} = {' or '.join(forms[:3])}" if forms else f"{length} numbers per image"
+def where_from(stopped: Answer, gets: int) -> str:
+    """What the numbers are that came to a layer, the end of a sentence; "" where that was not seen."""
+    before, gave = stopped.text("before"), stopped.integers("gave", range(9))[1:]
+    if math.prod(gave) != gets or not gave:
+        return ""
+    if not before:
+        return ", the pixels of an image"
+    if len(gave) == 3:
+        return f", which is {gave[0]} x {gave[1]} x {gave[2]}: channels, height and width of what {before} gives"
+    return f", which is what {before} gives" if len(gave) == 1 else ""
 
 
 def judge_type(form: Answer) -> None:
@@ -263,7 +275,7 @@ def name_shape(batch: int, shape: list[int], dtype: str) -> None:
     if shape == [batch] and dtype in ("int64", "int32"):
         fail("predictions-not-scores", **facts)
     if shape == [batch] or shape == [batch, 1]:
-        fail("one-score-an-image", **facts)
+        fail("one-score-an-image", todo=4 if len(shape) == 1 else 3, **facts)
     if shape == [CLASSES, batch]:
         fail("scores-transposed", **facts)
     if shape == [CLASSES]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, arguments_of, redrawn
+from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, arguments_of, kept_from_before, redrawn
 from grader.engine.answer import Answer
 from grader.engine.check import fail, waits_for
 from grader.engine.student import Student
@@ -114,6 +114,9 @@ def accuracy_of(pair: Answer, group: Group) -> float:
 
 def name_accuracy(got: list[float], groups: list[Group]) -> None:
     """Which known mistake gives these numbers, in every example?"""
+    for digits in (2, 1):
+        if all(abs(g - round(group.accuracy, digits)) < 1e-6 for g, group in zip(got, groups)):
+            fail("accuracy-rounded", got=got[0], expected=groups[0].accuracy, digits=digits)
     long = groups[-1]
     if all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
         fail("accuracy-of-some-batches", batches=long.batches, got=got[-1], expected=long.accuracy)
@@ -124,29 +127,32 @@ def name_accuracy(got: list[float], groups: list[Group]) -> None:
         "expected": group.accuracy,
         "images": len(group.labels),
         "right": group.right,
+        "seen": f"{group.right} of {len(group.labels)} answers were right, you returned {got[worst]:.4g}",
     }
     whole = [numbers.argmax_of_whole_batches(group.scores, group.labels, group.batch_size) for group in groups]
     if any(whole) and all(abs(g - w) < ROUNDING for g, w in zip(got, whole)):
-        fail(
-            "argmax-over-batch",
-            seen=f"{facts['right']} of {facts['images']} answers were right, you returned {facts['got']:.4g}, "
-            "as if each batch had one largest score only",
-        )
+        facts["seen"] += ", as if each batch had one largest score only"
+        fail("argmax-over-batch", **facts)
     known = [numbers.accuracies(group.scores, group.labels, group.batch_size) for group in groups]
     for name in known[0]:
         if all(abs(g - k[name]) < ROUNDING for g, k in zip(got, known)):
-            if name == "argmax-over-batch":
-                fail(
-                    name,
-                    seen=f"{facts['right']} of {facts['images']} answers were right, you returned {facts['got']:.4g}",
-                )
             fail(name.split(":")[0], **facts)
-    right, images = np.cumsum([g.right for g in groups]), np.cumsum([len(g.labels) for g in groups])
-    if all(abs(g - r / n) < ROUNDING for g, r, n in zip(got, right, images)):
-        fail("counters-never-reset", **facts)
-    if all(abs(g - r / len(group.labels)) < ROUNDING for g, r, group in zip(got, right, groups)):
-        fail("counters-never-reset", **facts)
+    if kept_from_before(got, [group.right for group in groups], [len(group.labels) for group in groups], ROUNDING):
+        fail("counters-never-reset", function="evaluate", number="an accuracy", **facts)
+    name_divisor(got, groups, facts)
     fail("accuracy-unexplained", **facts)
+
+
+def name_divisor(got: list[float], groups: list[Group], facts: dict[str, Any]) -> None:
+    """Right answers are counted rightly, and divided by something else."""
+    right = [(group.scores.argmax(axis=1) == group.labels).astype(float) for group in groups]
+    for factor in (1, 100):
+        values = [g / factor for g in got]
+        divided = numbers.quotient(values, right, [group.batch_size for group in groups], CLOSE)
+        if divided:
+            fail("divided-by-another-number", todo=6, number="an accuracy", function="evaluate",
+                 sum=divided[0].replace("sum", "number of right answers"),
+                 divisor=divided[1] + (", times 100" if factor > 1 else ""), **facts)  # fmt: skip
 
 
 def name_not_repeatable(once: Answer, again: Answer) -> None:
@@ -155,6 +161,13 @@ def name_not_repeatable(once: Answer, again: Answer) -> None:
         values = [pair.part(place).number("value") for pair in (once, again) if has_value(pair, place)]
         if len(values) == 2 and abs(values[0] - values[1]) > 1e-6 * max(1.0, abs(values[0])):
             fail("evaluate-not-repeatable", once=values[0], again=values[1])
+
+
+def name_remembered(again: Answer, later: Answer) -> None:
+    """The same network with other weights must give another loss."""
+    values = [pair.part("first").number("value") for pair in (again, later) if has_value(pair, "first")]
+    if len(values) == 2 and values[0] == values[1]:
+        fail("evaluate-remembers", got=values[0])
 
 
 def has_value(pair: Answer, place: str) -> bool:

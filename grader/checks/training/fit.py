@@ -17,6 +17,7 @@ SAME_RATE = 1.02  # within an epoch, the largest rate in times of the smallest
 FAR = 4.05  # how far the largest rate may be from lr, as a factor
 LEARNT = 0.05  # loss that the first epoch must take off before anything can be said of the next
 AS_BEFORE = 0.55  # of what the first epoch gained: an epoch that goes on where it ended gains more on average
+HEAVY_DECAY = 0.1  # of the usual optimizers; usual are 0.0001 to 0.01
 WORSE = 1.1  # what is left, in times of the last epoch's loss: averages of weights stay below
 DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
 REAL_BATCHES = 112  # an epoch of the real training set has at least so many
@@ -65,10 +66,16 @@ def judge_history(history: Answer) -> None:
             fail("history-keeps-graph", key=key)
 
 
-def judge_numbers(run: FitRun, epochs: int) -> None:
-    """As many entries as epochs, each of them measured."""
-    lists = {key: run.history.part("lists").part(key).array("values", (range(ENTRIES + 1),)) for key in KEYS}
+def lists_of(run: FitRun) -> dict[str, np.ndarray]:
+    return {key: run.history.part("lists").part(key).array("values", (range(ENTRIES + 1),)) for key in KEYS}
+
+
+def judge_numbers(run: FitRun, epochs: int, before: FitRun | None = None) -> None:
+    """As many entries as epochs, each of them measured. before: an earlier run of fit in the same process"""
+    lists = lists_of(run)
     counts = [len(values) for values in lists.values()]
+    if before is not None:
+        name_old_entries(lists, lists_of(before), epochs)
     done = len(run.epochs)
     if not (epochs == 3 and done) and not (epochs == 1 and counts == [0, 0, 0]):
         name_untrained(run)
@@ -82,6 +89,13 @@ def judge_numbers(run: FitRun, epochs: int) -> None:
     judge_validation(run, lists)
     judge_train_loss(run, lists)
     judge_reported(run, lists)
+
+
+def name_old_entries(lists: dict[str, np.ndarray], old: dict[str, np.ndarray], epochs: int) -> None:
+    """Fail when the lists begin with those of an earlier run."""
+    kept = len(old[KEYS[0]])
+    if kept and all(len(lists[k]) > kept and np.array_equal(lists[k][:kept], old[k], equal_nan=True) for k in KEYS):
+        fail("history-goes-on", asked=epochs, kept=kept)
 
 
 def _name_count(counts: list[int], done: int, epochs: int) -> None:
@@ -207,9 +221,13 @@ def judge_training(fits: Fits) -> None:
         fail("weights-unchanged-by-fit", passes=run.learnt_passes)
     before, after, downhill = run.learnt
     if after > 1.05 * before or downhill < DOWNHILL:
+        name_heavy_decay(run)
         fail("fit-does-not-learn", before=before, after=after)
     if any(run.unchanged):
         fail("some-layers-left-out", unchanged=sum(run.unchanged), all=len(run.unchanged))
+    first, *later = run.orders or [np.zeros(0, int)]
+    if len(later) > 1 and all(np.array_equal(order, first) for order in later):  # the loader shuffles
+        fail("same-order-every-epoch", epochs=1 + len(later))
 
 
 def name_fresh_start(run: FitRun) -> None:
@@ -219,7 +237,14 @@ def name_fresh_start(run: FitRun) -> None:
     first, *later = (epoch.loss for epoch in run.epochs)
     gained = run.learnt[0] - run.val[0].loss
     if gained > LEARNT and all(loss > first - AS_BEFORE * gained for loss in later):
+        name_heavy_decay(run)
         fail("weights-begin-anew", first=first, second=later[0])
+
+
+def name_heavy_decay(run: FitRun) -> None:
+    """Why little is learnt, where the optimizer takes from the weights what it gives them."""
+    if run.decay >= HEAVY_DECAY:
+        fail("weights-held-back", decay=run.decay)
 
 
 def judge_what_is_left(run: FitRun) -> None:
@@ -240,12 +265,12 @@ def judge_what_is_left(run: FitRun) -> None:
 
 def judge_optimizer(run: FitRun) -> None:
     """One optimizer for all epochs, whose learning rate changes between epochs alone."""
-    if not run.stand_ins or len(run.rates) == 0 or not run.epochs:
+    if len(run.rates) == 0 or not run.epochs:
         return
     which, after = run.optimizers, run.steps_after
     end = run.epochs[0].at + 1  # passes seen when the last step of epoch 1 is made
     first, later = set(which[after <= end].tolist()), set(which[after > end].tolist())
-    if len(first) > 2 or (first and later and not first & later):
+    if run.stand_ins and (len(first) > 2 or (first and later and not first & later)):
         fail("optimizer-rebuilt", count=len(first | later), epochs=len(run.epochs))
     rates = run.rates[after <= end]
     if len(rates) < 3 or rates[0] <= 0:

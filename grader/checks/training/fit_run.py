@@ -103,6 +103,13 @@ class FitRun:
         return looks
 
     @property
+    def orders(self) -> list[np.ndarray]:
+        """The training images in the order in which each whole epoch learnt from them."""
+        learnt = [tags for tags, learnt in zip(self.tags, self.gradient) if learnt]
+        tags = np.concatenate(learnt) if learnt else np.zeros(0, int)
+        return list(tags[: len(tags) // TRAIN * TRAIN].reshape(-1, TRAIN))
+
+    @property
     def stand_ins(self) -> bool:
         """Whether the grader's own epoch and evaluation ran inside, and not the student's."""
         return self.answer.flag("stand_ins")
@@ -152,6 +159,11 @@ class FitRun:
         """Of each step: its learning rate, float64 (N,)."""
         return self.answer.part("steps").array("lr", self.optimizers.shape)
 
+    @property
+    def decay(self) -> float:
+        """The largest weight decay of all steps."""
+        return float(np.nan_to_num(self.answer.part("steps").array("decay", self.optimizers.shape)).max(initial=0.0))
+
     @cached_property
     def steps_after(self) -> np.ndarray:
         """Of each step: how many passes came before it, int64 (N,)."""
@@ -164,11 +176,16 @@ class FitRun:
         pixels = self.inputs["val_images"].reshape(VAL, -1)[:, 1:].astype(np.float64)
         return numbers.two_layers(new, pixels, self.inputs["val_labels"])[0]
 
+    @cached_property
+    def learnt_at(self) -> np.ndarray:
+        """The numbers of the passes that learnt from training images, int64 (N,)."""
+        return np.array([n for n in np.flatnonzero(self.gradient) if (self.tags[n] < VAL_TAG).any()], dtype=np.int64)
+
     def window(self, epoch: int) -> tuple[int, int]:
         """Between the last pass of training epoch `epoch` (from 0) and the first of the next."""
         start = self.epochs[epoch].at
-        later = [at for at in np.flatnonzero(self.gradient) if at > start and (self.tags[at] < VAL_TAG).any()]
-        return start, int(later[0]) if later else len(self.tags)
+        later = self.learnt_at[self.learnt_at > start]
+        return start, int(later[0]) if len(later) else len(self.tags)
 
     def within(self, looks: list[Look], epoch: int) -> list[Look]:
         start, end = self.window(epoch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from grader.engine.check import fail
 from grader.engine.endings import NotSeen
 from grader.engine.student import Student
 
-ROUNDING = 0.0051  # a student may round to two decimals; wrong answers are drawn further away than this
-CLOSE = 1e-3
+CLOSE = 1e-3  # a student may round to three decimals
+ROUNDING = 0.0051  # wrong answers are drawn further away than this, so that also two decimals tell which one it is
 # Images in batches of two: enough for a sum that is printed and begun anew every 100 batches. The last are all wrong,
 # so that leaving them out shows.
 LONG, LAST = 209, 9
@@ -135,7 +135,8 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
     if are_means(got, groups):
         return
     true = [group.mean_loss for group in groups]
-    facts: dict[str, Any] = {"function": function, "got": got[0], "expected": true[0]}
+    worst = int(np.argmax([abs(g - t) if np.isfinite(g) else np.inf for g, t in zip(got, true)]))
+    facts: dict[str, Any] = {"function": function, "got": got[worst], "expected": true[worst]}
     if not all(np.isfinite(got)):
         fail("loss-not-finite", todo=todo, loss=got[0])
     for digits in (2, 1, 0):
@@ -143,13 +144,27 @@ def judge_losses(got: list[float], groups: list[Group], function: str, todo: int
             fail("loss-rounded", todo=todo, digits=digits, **facts)
     finding = wrong_average(got, groups)
     if finding:
-        fail(finding, todo=todo, images=len(groups[0].labels), size=groups[0].batch_size, **facts)
+        fail(finding, todo=todo, images=len(groups[worst].labels), size=groups[worst].batch_size, **facts)
     name_other_loss(got, groups, function, todo)
+    each = [numbers.cross_entropy(g.scores, g.labels) for g in groups]
+    if numbers.penalised(np.array(got) - np.array(true), [group.scores for group in groups]):
+        fail("penalty-in-loss", todo=todo, **facts)
+    divided = numbers.quotient(got, each, [g.batch_size for g in groups], CLOSE)
+    if divided:
+        fail("divided-by-another-number", todo=todo, number="a loss", sum=divided[0], divisor=divided[1], **facts)
+    if kept_from_before(got, [each_one.sum() for each_one in each], [len(group.labels) for group in groups], CLOSE):
+        fail("counters-never-reset", todo=todo, number="a loss", **facts)
     # last: two means alone may look like those of a smoothed loss
     if are_means(got[:-1], groups[:-1]) or (not any(got[:-1]) and got[-1]):
         fail("loss-of-some-batches", todo=todo, function=function, batches=groups[-1].batches,
              got=got[-1], expected=true[-1], few=got[0], few_expected=true[0])  # fmt: skip
     fail("loss-unexplained", todo=todo, **facts)
+
+
+def kept_from_before(got: list[float], sums: Sequence[float], counts: Sequence[int], close: float) -> bool:
+    """Whether these are the means of everything so far: of all earlier calls too, or of their sums only."""
+    above, below = np.cumsum(sums), np.cumsum(counts)
+    return any(all(abs(g - a / n) < close for g, a, n in zip(got, above, by)) for by in (below, np.array(counts)))
 
 
 def are_means(got: list[float], groups: list[Group]) -> bool:

@@ -71,6 +71,8 @@ class Epochs:
     split: Epoch
     still: Epoch
     relabelled: Epoch
+    device: str = ""  # where the images went when they were asked to go to "meta"; "" when that was not seen
+    many: Epoch | None = None  # only where `together` had not a step for every batch
 
     @property
     def first(self) -> Epoch:
@@ -96,7 +98,9 @@ def observe_epochs(student: Student) -> Epochs:
     answer = student.observe("training.epochs", **inputs)
     start = inputs["weight"]
     single = {name: Epoch(answer.part(name), start) for name in KINDS}
-    return Epochs(inputs, [Epoch(one, start) for one in answer.parts("alone", BATCHES)], **single)
+    many = Epoch(answer.part("many"), start) if "many" in answer else None
+    alone = [Epoch(one, start) for one in answer.parts("alone", BATCHES)]
+    return Epochs(inputs, alone, **single, device=answer.text("device"), many=many)
 
 
 def seen_in_updates(student: Student) -> None:
@@ -176,9 +180,8 @@ def name_unmoved(epochs: Epochs) -> None:
         return
     events = epochs.first.events
     steps = events.count("step") + events.count("empty-step")
-    if not steps and not epochs.together.raised and epochs.together.moved:
-        rare = [event for event in epochs.together.events if event.endswith("step")]
-        fail("steps-too-rare", steps=len(rare), batches=BATCHES)
+    if not steps:
+        name_rare_steps(epochs.together, epochs.many)
     if "forward" not in events:
         fail("model-not-used-in-loop")
     if "backward" not in events:
@@ -190,6 +193,16 @@ def name_unmoved(epochs: Epochs) -> None:
     if events.index("empty-step") < events.index("backward"):
         fail("step-before-backward")
     fail("gradients-wiped")
+
+
+def name_rare_steps(*seen: Epoch | None) -> None:
+    """Fail where an epoch of several batches has steps, and fewer than batches."""
+    for epoch in seen:
+        if epoch is not None and not epoch.raised and epoch.moved:
+            steps = sum(event.endswith("step") for event in epoch.events)
+            batches = epoch.events.count("forward")
+            if 0 < steps < batches:
+                fail("steps-too-rare", steps=steps, batches=batches)
 
 
 def name_repeats(epochs: Epochs) -> None:
@@ -290,6 +303,8 @@ def name_missing_updates(epochs: Epochs) -> None:
     if like(factors, first, middle, 0) and abs(first - middle) < 0.02:
         fail("last-batch-never-trains", batches=BATCHES)
     if abs(first - middle) < 0.02 and abs(middle - last) < 0.02:
+        if epochs.many is not None and epochs.many.events.count("step") > 1:
+            name_rare_steps(epochs.many)
         fail("one-update-an-epoch", batches=BATCHES)
 
 

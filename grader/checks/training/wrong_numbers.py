@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -158,6 +158,8 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[
     sizes = np.array([len(y) for _, y in parts], dtype=float)
     tables = np.array([(s.argmax(axis=1)[:, None] == y[None, :]).sum() for s, y in parts], dtype=float)
     true = right.sum() / total
+    by_class = [(y[s.argmax(axis=0)] == np.arange(10)).sum() for s, y in parts]
+    shares = [float((scores.argmax(axis=1) == labels)[labels == c].mean()) for c in np.unique(labels)]
     full = count - (1 if sizes[-1] < batch_size else 0)
     along = sum(
         float((s.argmax(axis=0)[: len(y)] == y[:10]).sum()) for s, y in parts if len(s) in (1, 10) or len(s) < 10
@@ -186,12 +188,23 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[
         ),
         "largest-score-not-its-place": np.mean(scores.max(axis=1) == labels),
         "largest-score-not-its-place:whole": np.mean(np.trunc(scores.max(axis=1)) == labels),
+        "mean-of-class-accuracies": np.mean(shares),
+        "mean-of-class-accuracies:of ten": sum(shares) / 10,
         "smallest-score": np.mean(scores.argmin(axis=1) == labels),
         "error-rate": 1 - true,
         "error-rate:percent": 100 * (1 - true),
         "classes-off-by-one": np.mean(scores.argmax(axis=1) + 1 == labels),
         "classes-off-by-one:down": np.mean(scores.argmax(axis=1) - 1 == labels),
         "accuracy-rounded-down": float(np.floor(true)),
+        "argmax-over-batch:by class": float(sum(by_class)) / total,
+    } | {
+        f"all-cells-counted:{how}": np.mean(cells == one_hot(labels))
+        for how, cells in {
+            "scores": scores > 0.5,
+            "sigmoid": scores > 0,
+            "softmax": _softmax(scores) > 0.5,
+            "largest": one_hot(scores.argmax(axis=1)),
+        }.items()
     }
     return {name: float(value) for name, value in named.items()}
 
@@ -200,6 +213,64 @@ def argmax_of_whole_batches(scores: np.ndarray, labels: np.ndarray, batch_size: 
     """The accuracy when argmax is asked for no axis: one place in the flattened (B, 10) table for a whole batch."""
     hits = [(scores[b].argmax() == labels[b]).sum() for b in batches_of(len(labels), batch_size)]
     return float(sum(hits) / len(labels))
+
+
+def penalised(extra: np.ndarray, scores: Sequence[np.ndarray]) -> bool:
+    """Whether what a loss has too much, for each example, is a penalty on the weights, which the scores are here."""
+    sizes = [[float(np.abs(s).sum()), float((s**2).sum()), float(np.sqrt((s**2).sum()))] for s in scores]
+    ratios = extra[:, None] / np.array(sizes)  # (N, kinds)
+    return bool(extra.min() > 0 and (np.ptp(ratios, axis=0) < 0.01 * ratios.min(axis=0)).any())
+
+
+# -- any sum, divided by anything
+
+
+def sums(per_image: np.ndarray, batch_size: int) -> dict[str, float]:
+    """What a loop may have added up, in words. per_image: (N,) the loss of each image, or 1 where it is right."""
+    parts = [per_image[b] for b in batches_of(len(per_image), batch_size)]
+    return {
+        "the sum over all images": float(per_image.sum()),
+        "the sum of the batches' means": float(sum(p.mean() for p in parts)),
+        "the sum over the last batch": float(parts[-1].sum()),
+        "the sum over the first batch": float(parts[0].sum()),
+    }
+
+
+def divisors(images: int, batch_size: int) -> dict[str, float]:
+    """What it may have been divided by, in words."""
+    batches = len(batches_of(images, batch_size))
+    return {
+        "the number of whole batches": images // batch_size,
+        "the number of batches and one more": batches + 1,
+        "the number of images and one more": images + 1,
+        "the number of images less one": images - 1,
+        "the number of images in whole batches": images // batch_size * batch_size,
+        "the batch size": batch_size,
+        "the size of the last batch": images - (batches - 1) * batch_size,
+        "the number of batches times the size of the last one": batches * (images - (batches - 1) * batch_size),
+        "the square of the number of images": images**2,
+        "the number of images times ten": 10 * images,
+    }
+
+
+def quotient(
+    got: Sequence[float], per_image: Sequence[np.ndarray], batch_sizes: Sequence[int], close: float
+) -> tuple[str, str] | None:
+    """(sum, divisor) in words: which of them give these numbers in every example, or a sum and one fixed divisor."""
+    tops = [sums(*pair) for pair in zip(per_image, batch_sizes)]
+    below = [divisors(len(one), size) for one, size in zip(per_image, batch_sizes)]
+    for top in tops[0]:
+        for name in below[0]:
+            if all(abs(g - t[top] / max(d[name], 1)) < close for g, t, d in zip(got, tops, below)):
+                return top, name
+        if all(np.isfinite(got)) and all(g > 0 for g in got):
+            fixed = np.array([t[top] / g for g, t in zip(got, tops)])
+            if fixed.min() > 1 and np.ptp(fixed) < 5e-3 * fixed.min():
+                return top, f"{fixed.mean():.3g}, whatever the number of images"
+    times = np.array([g * len(one) / t["the sum of the batches' means"] for g, one, t in zip(got, per_image, tops)])
+    if np.isfinite(times).all() and times.min() > 1 and np.ptp(times) < 5e-3 * times.min():
+        return f"the sum of the batches' means, each times {times.mean():.3g}", "the number of images"
+    return None
 
 
 def raw_loss(scores: np.ndarray, labels: np.ndarray) -> float:
