@@ -7,6 +7,7 @@ asked for something else, nothing is loaded.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -16,6 +17,7 @@ from types import ModuleType
 
 import pytest
 
+WORK = "assignment"  # the folder of a student's work, beside grader/
 # options of ours, not known to pytest yet, whose value is no test path
 TAKE_A_VALUE = ("--submission", "--report", "--key", "--pool", "--seed", "--isolation", "--worker")
 
@@ -28,7 +30,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def find(parser: pytest.Parser, asked: pytest.Config.InvocationParams) -> Path | None:
-    """The first grader/ folder that a test path is or lies in; without test paths, that of the current folder."""
+    """The grader/ folder that is meant: one that a test path is or lies in; without test paths, that of the current
+    folder. Where a path is the folder of a student's work beside grader/, or is called almost like it, that one too: it
+    says how it is started.
+    """
     known, unknown = parser.parse_known_and_unknown_args(without_values(asked.args))
     paths = [*known.file_or_dir, *(argument for argument in unknown if not argument.startswith("-"))]
     for given in paths:
@@ -36,8 +41,21 @@ def find(parser: pytest.Parser, asked: pytest.Config.InvocationParams) -> Path |
         for folder in (path, *path.parents):
             if is_grader(folder):
                 return folder
-    here = Path(asked.dir).resolve() / "grader"
-    return here if not paths and is_grader(here) else None
+    here = Path(asked.dir).resolve()
+    if not paths:
+        near = (
+            here / "grader",
+            *(folder for folder in (here, *here.parents) if is_grader(folder)),
+            here.parent / "grader",
+        )
+        return next((folder for folder in near if is_grader(folder)), None)
+    for given in paths:
+        path = Path(here, str(given).split("::")[0]).resolve()
+        misspelt = not path.exists() and difflib.get_close_matches(path.name.lower(), ["grader"], cutoff=0.7)
+        work = next((folder for folder in (path, *path.parents) if folder.name == WORK), None)
+        if (of := path if misspelt else work) is not None and is_grader(of.parent / "grader"):
+            return of.parent / "grader"
+    return None
 
 
 def without_values(arguments: Sequence[str | os.PathLike[str]]) -> list[str]:

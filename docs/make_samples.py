@@ -1,8 +1,7 @@
 """Makes the sample outputs in the handout and the README from real runs:  python docs/make_samples.py
 
-Writes templates/samples/fresh.txt and halfway.txt, docs/terminal.svg, the five findings in README.md and,
-where Chromium is installed, templates/samples/report.png, which the handout shows; then run
-`python -m grader build`.
+Writes docs/terminal.svg, the five findings in README.md and, where Chromium is installed,
+templates/samples/report.png, which the handout shows; then run `python -m grader build`.
 """
 
 from __future__ import annotations
@@ -42,14 +41,6 @@ def graded(server: Server, files: dict[str, str], seed: int = 2026) -> Result:
         return grade(read(Path(folder), WEEK, 64_000, "work"), server, seed=seed)
 
 
-def plain(report: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=92, highlight=False, color_system=None)
-    console.print(report, markup=False)
-    assert isinstance(console.file, io.StringIO)
-    lines = [line.rstrip() for line in console.file.getvalue().strip("\n").splitlines()]
-    return "\n".join(lines).rstrip() + "\n"
-
-
 def picture(report: RenderableType, title: str) -> str:
     console = Console(file=io.StringIO(), width=92, highlight=False, record=True, force_terminal=True)
     console.print(report, markup=False)
@@ -84,17 +75,12 @@ def findings(server: Server) -> str:
 
 
 def main() -> None:
-    skeleton = {name: (ROOT / "assignment" / name).read_text(encoding="utf-8") for name in corpus.SUBMITTED}
     done = corpus.reference()
-    halfway = done | {"train.py": skeleton["train.py"]}
-    halfway["model.py"] = halfway["model.py"].replace("self.output(x)  #", "self.output(x).softmax(dim=1)  #")
     wrong = dict(done)
     wrong["train.py"] = wrong["train.py"].replace("        optimizer.zero_grad()\n", "")
     server = start_server(WEEK)
     try:
         samples = ROOT / "templates" / "samples"
-        write_text(samples / "fresh.txt", plain(terminal.report(graded(server, skeleton))))
-        write_text(samples / "halfway.txt", plain(terminal.report(graded(server, halfway))))
         readme = ROOT / "README.md"
         shown = findings(server)
         text = MARKED.sub(lambda found: f"{found[1]}\n{shown}\n{found[2]}", readme.read_text(encoding="utf-8"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grader import bundled, causes, digits, pool
+from grader import bundled, digits, pool
+from grader.checks.accuracy import tiers
 from grader.engine.contract import Contract, LiveWords, Part, Todo
 from grader.sections import DigitSections
 
@@ -25,13 +26,13 @@ WEEK = Contract(
     },
     given=("plots", "command_line", "digits_source"),
     todos=(
-        Todo(1, "data.py", "make_transform"),
-        Todo(2, "data.py", "make_loaders"),
-        Todo(3, "model.py", "DigitClassifier.__init__", also=("DigitClassifier",)),
-        Todo(4, "model.py", "DigitClassifier.forward"),
-        Todo(5, "train.py", "train_one_epoch"),
-        Todo(6, "train.py", "evaluate"),
-        Todo(7, "train.py", "fit"),
+        Todo(1, "data.py", "make_transform", read=("to_tensor",)),
+        Todo(2, "data.py", "make_loaders", read=("data_tutorial", "random_split")),
+        Todo(3, "model.py", "DigitClassifier.__init__", also=("DigitClassifier",), read=("network_tutorial",)),
+        Todo(4, "model.py", "DigitClassifier.forward", read=("network_tutorial",)),
+        Todo(5, "train.py", "train_one_epoch", read=("training_tutorial",)),
+        Todo(6, "train.py", "evaluate", read=("training_tutorial",)),
+        Todo(7, "train.py", "fit", read=("optimizers",)),
     ),
     parts=(
         Part("data", "from picture files to batches", "test_1_data"),
@@ -43,6 +44,8 @@ WEEK = Contract(
     long="test-accuracy",
     consequence="test-accuracy",
     tiered="test-accuracy",
+    measured=tiers.measured,
+    judged_again=tiers.judged_again,
     preload=("probes.model",),
     bundled=("digits",),
     verify=digits.load,
@@ -50,7 +53,14 @@ WEEK = Contract(
     bundle=bundled.bundle,
     known_good=known_good,
     steering=("torch.py", "torchvision.py"),
-    slips=causes.SLIPS,
-    live=LiveWords("waiting for the network", "training on secret digits, epoch {epoch}"),
+    reading={
+        "torch": ("load", "hub", "jit", "package", "load_library", "cpp_extension", "from_file"),
+        "torchvision": ("io", "read_file", "read_image", "ImageFolder", "DatasetFolder"),
+        "numpy": ("load", "loadtxt", "genfromtxt", "fromregex", "fromfile", "memmap", "ctypeslib", "DataSource", "lib"),
+        "matplotlib": ("imread",),
+        "PIL": ("open",),
+        "tqdm": (),
+    },
+    live=LiveWords("preparing your training, which takes about 20 s", "training on secret digits, epoch {epoch}"),
     sections=DigitSections(),
 )

@@ -7,6 +7,7 @@ is collected.
 
 from __future__ import annotations
 
+import difflib
 import signal
 import sys
 from collections.abc import Generator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 GRADER = Path(__file__).resolve().parent
 ROOT = GRADER.parent
 GRADING = pytest.StashKey[bool]()
+WORK = "assignment"  # beside grader/, the folder that a student gets
+OPTIONS = ("--submission", "--report", "--seed", "--key", "--pool", "--isolation", "--worker", "--all-hints")
 # options of pytest with which no test is run
 ONLY_SHOWN = ("collectonly", "help", "version", "markers", "showfixtures", "show_fixtures_per_test")
 
@@ -29,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("grader", "grading (pytest grader/)")
     group.addoption("--submission", metavar="DIR", help="a folder with the submitted files, or a notebook")
     group.addoption("--report", metavar="DIR", help="write score.json, summary.md and the other reports there")
-    group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, and printed")
+    group.addoption("--seed", help="the run's seed; without it a fresh one is drawn, which -v prints")
     group.addoption("--key", metavar="FILE", help="the key that goes with the seed (default: this installation's own)")
     group.addoption(
         "--pool", metavar="DIR", help="draw the run's data from this folder of yours, for a score of record"
@@ -45,8 +48,20 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, Any, Any]:
     """Before any conftest.py is loaded, and before pytest begins to capture output."""
-    guard(early_config, paths_to_collect(early_config, parser, args))
+    paths = paths_to_collect(early_config, parser, args)
+    if any(GRADER in (path, *path.parents) for path in paths):
+        refuse_misspelt(parser, args)
+    guard(early_config, paths)
     return (yield)
+
+
+def refuse_misspelt(parser: pytest.Parser, args: list[str]) -> None:
+    """An option that nobody knows: the one that is meant, before its value counts as a test path."""
+    unknown = [argument.partition("=")[0] for argument in parser.parse_known_and_unknown_args(args)[1]]
+    for name in (name for name in unknown if name.startswith("--") and len(name) > 2):
+        close = difflib.get_close_matches(name, OPTIONS, 1)
+        meant = f"Did you mean {close[0]}?" if close else f"The grader's own are {', '.join(OPTIONS)}."
+        raise pytest.UsageError(f"There is no option {name}. {meant}")
 
 
 def paths_to_collect(config: pytest.Config, parser: pytest.Parser, args: list[str]) -> list[Path]:
@@ -56,6 +71,8 @@ def paths_to_collect(config: pytest.Config, parser: pytest.Parser, args: list[st
     start = config.invocation_params.dir
     if not given and start == config.rootpath:
         given = config.getini("testpaths")
+    elif not given and (start == GRADER or GRADER in start.parents):
+        given = [start]
     return [(start / str(path).split("::")[0]).resolve() for path in given]
 
 
@@ -70,6 +87,10 @@ def guard(config: pytest.Config, paths: list[Path]) -> None:
             f"if this is the only one that you named, run `pip install -e .` in the folder that holds it."
         )
     if not ours:
+        if lost := [path for path in paths or [config.invocation_params.dir] if is_no_test(path)]:
+            raise pytest.UsageError(
+                f"There are no tests in {lost[0]}. Your work is graded with `pytest grader/`, in the folder {ROOT}."
+            )
         if config.known_args_namespace.submission:
             raise pytest.UsageError("--submission goes with `pytest grader/`, and grader/ comes first.")
         return
@@ -87,6 +108,12 @@ def guard(config: pytest.Config, paths: list[Path]) -> None:
     config.known_args_namespace.capture = "no"
 
 
+def is_no_test(path: Path) -> bool:
+    """The folder of a student's work beside grader/, something in it, or a misspelt grader/."""
+    beside = path.parent == ROOT and not path.exists()
+    return beside or ROOT / WORK in (path, *path.parents)
+
+
 def looks_like_grader(path: Path) -> bool:
     """grader/ of another repository: to be refused with a sentence, not collected unguarded."""
     return path.name == "grader" and (path / "plugin.py").is_file() and (path / "rubric.toml").is_file()
@@ -99,27 +126,31 @@ def pytest_configure(config: pytest.Config) -> None:
     for stream in (sys.stdout, sys.stderr):  # a name or a print may hold what this terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    config.option.maxfail = 0  # -x: where checks are left out there is no score
     try:
         from grader.contract import WEEK
+        from grader.engine.front.calm_reporter import CalmReporter
+        from grader.engine.front.pytest_session import Host, open_run
     except ValueError as contradiction:  # of the table, which says where
         raise pytest.UsageError(f"grader/{contradiction}") from contradiction
+    except ModuleNotFoundError as missing:
+        raise pytest.UsageError(
+            f"{missing.name} is not installed for {sys.executable}: run `pip install -e .` in the folder {ROOT}."
+        ) from missing
 
     for part in WEEK.parts:  # so that `-m PART` is known to pytest
         config.addinivalue_line("markers", f"{part.name}: {part.title}")
     if any(getattr(config.option, name, False) for name in ONLY_SHOWN):
         return
-    from grader.engine.front.calm_reporter import CalmReporter
-    from grader.engine.front.pytest_session import Host, open_run
-
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
     host = Host(config, open_run(config, WEEK))
     config.pluginmanager.register(host, "grader-host")
     standard = config.pluginmanager.getplugin("terminalreporter")
     if standard is not None:
         config.pluginmanager.unregister(standard)
         config.pluginmanager.register(CalmReporter(config, host), "terminalreporter")
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
 
 
 def interrupt(*_: Any) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from grader.authoring.course import load_course
+from grader.classroom.grades import Row
 from grader.contract import WEEK
 from grader.engine.keys import APPLICATION, LENGTH, NAME
-from grader.engine.result import Result
+from grader.engine.result import CheckResult, Result
 from grader.engine.rubric import Rubric, Tier, load_rubric
 from grader.engine.run import grade, start_server
 from grader.engine.submission.read import read
@@ -22,11 +25,26 @@ Grade = Callable[..., Result]
 LONG = ("corpus", "attacks")  # markers of long runs: only when asked for with -m
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--one-in", type=int, default=1, help="run one in N tests, every day another part of them")
+
+
+def pytest_configure() -> None:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job: tests of Ctrl-C would wait
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left: list[pytest.Item] = []
     if not config.option.markexpr:
-        long = [item for item in items if any(item.get_closest_marker(name) for name in LONG)]
-        items[:] = [item for item in items if item not in long]
-        config.hook.pytest_deselected(items=long)
+        left = [item for item in items if any(item.get_closest_marker(name) for name in LONG)]
+    if (every := config.option.one_in) > 1:
+        today = datetime.now(timezone.utc).toordinal() % every
+        left += [item for number, item in enumerate(items) if number % every != today]
+    if left:
+        gone = set(left)
+        items[:] = [item for item in items if item not in gone]
+        config.hook.pytest_deselected(items=list(gone))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -120,3 +138,26 @@ def real_results(server: Server, tmp_path_factory: pytest.TempPathFactory) -> di
         asked = steep if name == "accuracy" else rubric
         results[name] = grade(read(folder, WEEK, 64_000), server, asked, seed=1, parts=parts)
     return results
+
+
+@pytest.fixture(scope="session")
+def class_row() -> Callable[..., Row]:
+    """class_row("anna", 74, email=...): a student with that score out of 100, None for one who handed in nothing."""
+
+    def row(id: str, score: int | None = None, name: str = "", status: str = "", **keys: str) -> Row:
+        if score is None:
+            return Row(id, name, keys, **({"status": status} if status else {}))
+        parts, share = WEEK.part_names, 100 // len(WEEK.part_names)
+        checks = []
+        for n, part in enumerate(parts):
+            points = min(max(score - n * share, 0), share) if part != parts[-1] else max(score - n * share, 0)
+            worth = share if part != parts[-1] else 100 - n * share
+            wrong = None if points == worth else f"{part}-is-wrong"
+            end = "passed" if wrong is None else "failed"
+            checks.append(CheckResult(f"check-{n}", f"Check {n}", part, 1, end, points, worth, finding=wrong))
+        if status == "not final":
+            checks[0] = replace(checks[0], status="grader_error", score=0, finding=None)
+        result = Result("2026-12-02T08:00:00Z", 1.0, 7, {"name": id, "digest": "d" * 8}, {}, tuple(checks))
+        return Row(id, name, keys, result, status or "graded", seed=7, digest="d" * 8)
+
+    return row

@@ -15,6 +15,8 @@ import pytest
 from grader.digits import write_idx
 from grader.engine.rubric import load_toml
 
+pytestmark = pytest.mark.corpus
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "grow-it.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|toml)\n(.*?)```", PAGE[PAGE.index("## Another data set") :], re.DOTALL)

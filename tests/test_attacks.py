@@ -185,6 +185,7 @@ def test_practice_an_attack_earns_and_changes_nothing(attack, practice, tmp_path
     check_invariant(attack, practice, tmp_path)
 
 
+@pytest.mark.attacks
 def test_the_corpus_is_large_and_its_base_earns_nothing(confined, tmp_path):
     assert len(ATTACKS) >= 70
     harmless = replace(ATTACKS[0], files=ATTACKS[0].base, parts=("data", "model", "training", "accuracy"), allowed=ANY)

@@ -16,6 +16,7 @@ import pytest
 from grader.authoring import build as building
 from grader.authoring.markers import CONTRACT, MarkerError, leaks, solution_lines, student_version
 from grader.contract import WEEK
+from grader.engine.submission.read_notebook import without_magics
 
 ROOT = building.ROOT
 INVITATIONS = {str(number): "your turn." for number in WEEK.todo}
@@ -99,6 +100,22 @@ def test_the_handout_states_every_threshold(outputs):
         assert re.search(rf"\| {100 * tier['at']:.10g} % \| {tier['points']} \|", text)
     for points in rubric["points"].values():
         assert f"| {points} |" in text
+
+
+def test_the_handout_is_read_in_twelve_minutes(outputs):
+    """200 words a minute; tables, examples and samples count, addresses do not."""
+    text = re.sub(r"\]\([^)]*\)", "]", outputs["README.md"].decode())
+    assert sum(bool(re.search(r"\w", word)) for word in text.split()) <= 12 * 200
+
+
+def test_the_examples_of_the_handout_run_and_print_what_they_say(outputs, tmp_path):
+    examples = re.findall(r"```python\n(.*?)```", outputs["README.md"].decode(), re.DOTALL)
+    assert len(examples) == len([part for part in WEEK.parts if WEEK.todos_of(part.name)])
+    (tmp_path / "examples.py").write_text("\n\n".join(examples), encoding="utf-8")
+    done = subprocess.run([sys.executable, "examples.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for said in ("torch.Size([100, 2]) torch.float32 torch.int64", "torch.Size([5, 2])", "slope 3.00, start 1.00"):
+        assert f"  # {said}\n" in "".join(examples) and f"{said}\n" in done.stdout
 
 
 def test_writing_touches_only_what_changed(tmp_path, outputs):
@@ -278,7 +295,7 @@ def test_the_notebook_is_valid(outputs):
     for cell in book.cells:
         if cell.cell_type == "code":
             assert cell.execution_count is None and cell.outputs == []
-            compile(cell.source, cell.id, "exec")
+            compile(without_magics(cell.source), cell.id, "exec")
 
 
 @pytest.mark.parametrize("name", WEEK.files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from grader.contract import WEEK
 from grader.engine.endings import NotSeen, finding_of
 from grader.engine.hints import load_hints
 from grader.engine.result import STATUSES, BadScore, CheckResult, Result
+from grader.engine.submission.read import Submission
 from grader.engine.worker.channel import MAGIC, PREFIX, BadFrame, Decoder, encode, read_npy, write_npy
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted.job import ENDINGS, Job, Request
@@ -94,7 +96,7 @@ def test_paths_that_nobody_would_have_written_are_refused(values):
 
 def test_a_value_that_comes_twice_is_refused():
     block = write_npy(np.ones(1))
-    error = {"type": "E", "message": "", "frames": []}
+    error = {"type": "E", "message": "", "frames": [], "quote": ""}
     with pytest.raises(BadFrame, match="twice"):
         Decoder().feed(
             frame({"kind": "answer", "values": {"a": 1}, "arrays": [["a", len(block)]], "raised": {}}, block)
@@ -184,12 +186,13 @@ def test_any_frames_end_a_job_with_an_outcome_a_check_can_name(frames):
         job.feed(frame({"kind": kind, "values": values, "arrays": [], "raised": {}}))
     job.end(job.final.kind if job.final is not None else "protocol" if job.bad else "died", 0, detail=job.bad)
     status, finding = (
-        finding_of(WEEK, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
+        finding_of(NOBODY, CHECK, NotSeen(job.outcome)) if job.outcome.kind != "answer" else ("passed", None)
     )
     assert status in STATUSES and status != "grader_error"
     assert finding is None or finding.id in HINTS
 
 
+NOBODY = Submission("nobody", Path("."), WEEK, {})
 HINTS = load_hints(WEEK)
 CHECK = next(c for c in WEEK.checks if c.id == "raw-scores")
 SCORE = Result("2026-01-01T00:00:00Z", 1.0, 5, {"name": "a", "digest": "", "notes": []}, {"isolation": "practice"},

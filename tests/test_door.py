@@ -166,7 +166,8 @@ def test_another_week_than_the_installed_one_runs_without_reinstalling(first_onl
 def test_the_command_line_is_that_of_the_current_folder(first_only, weeks):
     done = first_only.python("-m", "grader", "--help", cwd=weeks[SECOND])
     assert done.returncode == 0 and "publish" in done.stdout and "release" not in done.stdout, done.stderr
-    assert used(weeks) == [SECOND]
+    done = first_only.python("-m", "grader", "publish", "--help", cwd=weeks[SECOND])
+    assert done.returncode == 0 and used(weeks) == [SECOND], done.stderr
 
 
 def test_with_both_installed_the_path_decides(both, weeks, tmp_path):

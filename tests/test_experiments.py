@@ -19,32 +19,33 @@ GUESSES = dict.fromkeys(range(10), 10)
 
 def with_rate(rate: str) -> dict[str, str]:
     files = corpus.reference()
-    files["train.py"] = files["train.py"].replace("lr=0.05", f"lr={rate}")
+    files["train.py"] = files["train.py"].replace("lr=0.01", f"lr={rate}")
     return files
 
 
-def rubric(**limits: float):
+def rubric(experiments: float = 10):
+    """With more time for experiments than a student gets: a busy machine must not choose what is said."""
     whole = load_rubric(WEEK)
-    return replace(whole, limits=dict(whole.limits) | limits)
+    return replace(whole, limits=dict(whole.limits) | {"experiments": experiments})
 
 
 def test_an_experiment_changes_no_points(graded):
     """The same points with and without it; only then a sentence with a number that comes from a whole training."""
     plain = graded(with_rate("0.0001"), rubric(experiments=0), parts=["accuracy"])
-    tried = graded(with_rate("0.0001"), parts=["accuracy"])
+    tried = graded(with_rate("0.0001"), rubric(), parts=["accuracy"])
     assert plain.score == tried.score and plain.recorded["accuracy"] == tried.recorded["accuracy"]
     assert plain.checks[0].finding in ("accuracy-low", "accuracy-below-threshold")
-    assert "still falling" in plain.checks[0].message
     assert (
         tried.checks[0].finding == "rate-too-small" and "instead of lr=0.0001 the same code" in tried.checks[0].message
     )
 
 
+@pytest.mark.corpus
 def test_a_better_value_that_is_named_is_one_that_helps(graded):
-    message = graded(with_rate("5"), parts=["accuracy"]).checks[0].message
+    message = graded(with_rate("5"), rubric(), parts=["accuracy"]).checks[0].message
     better = message.split("with lr=")[1].split()[0]
     promised = float(message.split("reaches ")[1].split()[0])
-    again = graded(with_rate(better), parts=["accuracy"])
+    again = graded(with_rate(better), rubric(experiments=0), parts=["accuracy"])
     assert again.recorded["accuracy"]["test"] == pytest.approx(promised / 100, abs=0.04)
 
 
@@ -56,6 +57,7 @@ def test_nothing_is_tried_when_another_check_has_named_a_fault(graded):
     assert "The likely cause was named above" in result.checks[-1].message
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize(
     "line", ["while True: pass", "raise BaseException('only the second time')", "__import__('os')._exit(3)"]
 )

@@ -21,6 +21,7 @@ from grader.authoring import build as building
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
 from grader.contract import WEEK
+from grader.engine.submission.read_notebook import without_magics
 
 ROOT = building.ROOT
 DIGITS = ROOT / "assignment" / "digits"
@@ -60,6 +61,34 @@ def test_the_solution_trains_and_draws(tmp_path):
     assert "test accuracy" in done.stdout and "epoch 2:" in done.stderr  # the progress bar
     pictures = sorted(p.name for p in (tmp_path / "solution" / "plots").glob("*.png"))
     assert pictures == ["confusion.png", "curves.png", "mistakes.png"]
+
+
+WRONG = {  # file, text of the solution, what stands in its place, what the program ends with
+    "in a function": ("train.py", "loss.backward()", "loss.backwards()", [
+        "in fit:", "in train_one_epoch:", "    loss.backwards()", "AttributeError: ", "no attribute 'backwards'",
+    ]),
+    "while it is read": ("data.py", "def make_transform():", "def make_transform()", [
+        "data.py", "def make_transform()", "SyntaxError: expected ':'",
+    ]),
+    "not one of ours": ("model.py", "        super().__init__()", "        raise NotImplementedError('my own')", [
+        "model.py, line ", "in __init__:", "NotImplementedError: my own",
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_code_ends_in_the_students_own_lines_and_a_sentence(name, tmp_path):
+    file, old, new, says = WRONG[name]
+    shutil.copytree(ROOT / "solution", tmp_path / "mine", ignore=shutil.ignore_patterns("plots", "__pycache__"))
+    few_digits(tmp_path / "mine" / "digits" / "MNIST" / "raw")
+    text = (tmp_path / "mine" / file).read_text("utf-8")
+    assert old in text
+    (tmp_path / "mine" / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    done = run(Path("train.py"), cwd=tmp_path / "mine")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "site-packages" not in done.stderr, done.stderr
+    places = [done.stderr.find(one) for one in [*says, "Your code stopped there. `pytest grader/` says"]]
+    assert -1 not in places and places == sorted(places), (places, done.stderr)
+    assert ", in main" not in done.stderr or name == "while it is read", "main is given"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +137,8 @@ def test_a_solved_notebook_runs(tmp_path, outputs):
     few_digits(folder / "digits" / "MNIST" / "raw")
     code = [c for c in json.loads(solved)["cells"] if c["cell_type"] == "code"]
     script = tmp_path / "notebook.py"
-    script.write_text(STAND_IN + "\n".join("".join(c["source"]) for c in code), encoding="utf-8")
+    cells = [without_magics("".join(c["source"])) for c in code]
+    script.write_text(STAND_IN + "\n".join(cells), encoding="utf-8")
     done = run(script, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "test accuracy" in done.stdout

@@ -69,7 +69,9 @@ def test_files_of_hints_are_short_enough_to_find_something_and_every_link_is_use
     files = sorted(WEEK.hints_path.glob("*.toml"))
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     assert max(lengths.values()) <= LINES, lengths
-    assert set(load_toml(WEEK.hints_path / LINKS).values()) == {hint.docs for hint in HINTS.values()} - {""}
+    links = load_toml(WEEK.hints_path / LINKS)
+    read = {links[name] for todo in WEEK.todos for name in todo.read}
+    assert set(links.values()) == ({hint.docs for hint in HINTS.values()} | read) - {""}
 
 
 def test_no_hint_contains_a_line_of_the_solution():
@@ -77,10 +79,13 @@ def test_no_hint_contains_a_line_of_the_solution():
 
 
 def examples() -> set[str]:
-    """The findings that some submission of tests/ is there to show, and those that a test acts out."""
+    """The findings that some submission, state or message of tests/ shows, and those that a test acts out."""
     entries = [path for kind in ("chaffs", "broken", "attacks") for path in (ROOT / "tests" / kind).glob("*.toml")]
     named = {finding for entry in map(load, entries) for finding in (*entry.findings, *entry.also)}
     trees = [ast.parse((ROOT / "tests" / name).read_text(encoding="utf-8")) for name in ACTED_OUT]
+    tables = [load_toml(path) for path in (ROOT / "tests" / "states").glob("*.toml")]
+    rows = [row for table in tables for row in (*table.get("state", ()), *table.get("message", ()))]
+    named |= {row["finding"] for row in rows if "finding" in row}
     return named | {str(n.value) for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Constant)}
 
 

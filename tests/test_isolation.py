@@ -151,10 +151,11 @@ class DigitClassifier(nn.Module):
         return self.output(torch.relu(self.hidden(x)))
 """
 CONTROLS["five-million-parameters"] = (["model"], corpus.reference() | {"model.py": BIG})
+QUICK_CONTROLS = ("prints-60-kB", "two-workers", "if-name", "a-file-of-its-own")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.corpus) if n == "slow-but-right" else n for n in CONTROLS]
+    "name", [n if n in QUICK_CONTROLS else pytest.param(n, marks=pytest.mark.corpus) for n in CONTROLS]
 )
 def test_honest_code_earns_the_same_in_every_tier(name, server, practice, tmp_path):
     parts, files = CONTROLS[name]
@@ -262,7 +263,7 @@ def evaluate(model, loader, device="cpu"):
     return 0.0, 0.0
 
 
-def fit(model, train_loader, val_loader, epochs=5, lr=0.05, device="cpu"):
+def fit(model, train_loader, val_loader, epochs=10, lr=0.01, device="cpu"):
     table = torch.zeros(10, 10)
     with torch.no_grad():
         for images, labels in train_loader:
@@ -366,3 +367,17 @@ def test_a_file_in_the_digits_folder_is_named_and_one_beside_the_code_is_fine(se
     result = graded(files, parts=("data", "model"))
     found = {check.id: (check.status, check.finding) for check in result.checks}
     assert found["batches"] == ("crashed", "folder-not-writable") and found["builds"] == ("passed", None), found
+
+
+@linux
+def test_packages_that_are_links_are_found(tmp_path):
+    cache, site = tmp_path / "cache", tmp_path / "site-packages"
+    for name in ("whole", "by-files", "plain"):
+        (cache / name).mkdir(parents=True)
+        (cache / name / "__init__.py").touch()
+    (site / "by-files").mkdir(parents=True)
+    (site / "plain").mkdir()
+    (site / "plain" / "__init__.py").touch()
+    (site / "whole").symlink_to(cache / "whole")
+    (site / "by-files" / "__init__.py").symlink_to(cache / "by-files" / "__init__.py")
+    assert set(confine.linked(str(site))) == {str(cache / "whole"), str(cache / "by-files")}

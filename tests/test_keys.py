@@ -83,6 +83,7 @@ def test_what_a_child_sees_does_not_tell_the_run(graded, server):
     assert seen == [ONE.number(42, "student"), OTHER.number(42, "student")]
 
 
+@pytest.mark.corpus
 def test_the_command_line_takes_a_key_and_says_when_it_is_another(tmp_path):
     (tmp_path / "key").write_text("ab" * 32, encoding="ascii")
     command = [sys.executable, "-m", "pytest", "grader/", "--submission=solution", "-m", "model"]
@@ -90,7 +91,7 @@ def test_the_command_line_takes_a_key_and_says_when_it_is_another(tmp_path):
     def run(*options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, env=dict(os.environ))
 
-    done = run("--seed=3", f"--key={tmp_path / 'key'}")
+    done = run("-v", "--seed=3", f"--key={tmp_path / 'key'}")
     printed = next(line for line in done.stdout.splitlines() if "To repeat this run" in line)
     seed = printed.split("--seed=")[1].split()[0]
     assert seed == f"3@{read_key(tmp_path / 'key').fingerprint}"

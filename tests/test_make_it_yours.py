@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from grader.contract import WEEK
+from grader.engine.many.store import read_told
 from grader.engine.rubric import load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +53,7 @@ AS_CNN = (
 )  # fmt: skip
 
 
+@pytest.mark.corpus
 def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course, tmp_path):
     """What docs/make-it-yours.md describes: points, thresholds, limits, visibility, hints, texts, week, network."""
     points, tiers = load_rubric(WEEK).points, load_rubric(WEEK).tiers
@@ -126,6 +128,7 @@ def test_a_teacher_makes_it_theirs_without_touching_python_in_grader(own_course,
     assert done.returncode == 1 and "Where is data.py?" in done.stdout
 
 
+@pytest.mark.corpus
 def test_the_corpus_stands_whatever_solution_says(own_course, tmp_path):
     """selftest and calibrate go on, judge the course's own network too, and name what does not fit, for it alone."""
     for name in ("base", "wheats", "chaffs"):
@@ -140,7 +143,7 @@ def test_the_corpus_stands_whatever_solution_says(own_course, tmp_path):
     )
     report = (tmp_path / "out" / "selftest.md").read_text("utf-8").replace("\\", "")
     assert done.returncode == 1
-    rows = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text("utf-8").splitlines()]
+    rows = read_told(tmp_path / "out" / "runs.sqlite").values()
     assert {row["entry"]: row["score"] < row["max_score"] for row in rows} == {
         "solution": False,
         "sigmoid-output": True,

@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from grader.contract import WEEK
+from grader.engine.many.store import read_told
 from grader.engine.rubric import load_rubric
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +53,7 @@ look = "the number that is returned"
 question = "Which number does a person give the first epoch?"
 why = "People count from one."
 """
-LAST_TODO = '        Todo(7, "train.py", "fit"),\n'
+LAST_TODO = '        Todo(7, "train.py", "fit", read=("optimizers",)),\n'
 LAST_PART = '        Part("accuracy", "the whole pipeline on secret digits", "test_4_accuracy"),\n'
 INVITATION = "\n[todos]\n", '\n[todos]\n8 = "look for the highest number."\n'
 
@@ -125,10 +126,13 @@ def add(path: Path, text: str) -> None:
         file.write(text)
 
 
-VARIANTS = {"todo": (todo_more, "training", "train.py"), "part": (part_more, "history", "history.py")}
+VARIANTS = [
+    pytest.param((todo_more, "training", "train.py"), id="todo"),
+    pytest.param((part_more, "history", "history.py"), id="part", marks=pytest.mark.corpus),
+]
 
 
-@pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
+@pytest.fixture(scope="module", params=VARIANTS)
 def course(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """(root, part, file) of a copy of this repository with TODO 8, built and released beside itself as "released"."""
     root = tmp_path_factory.mktemp("course") / "own"
@@ -221,7 +225,7 @@ def test_the_corpus_goes_along(course, tmp_path):
     out = tmp_path / "out"
     done = run("-m", "grader", "selftest", WHOLE, "accuracy-percent", "--seeds", 1, "--out", out, cwd=course[0])
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = {row["entry"]: row for row in map(json.loads, (out / "runs.jsonl").read_text("utf-8").splitlines())}
+    rows = {row["entry"]: row for row in read_told(out / "runs.sqlite").values()}
     assert rows[WHOLE]["failed"] == {} and course[1] in rows[WHOLE]["parts"]
     assert rows["accuracy-percent"]["first"] == "accuracy-in-percent"
 

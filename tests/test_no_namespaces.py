@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDINARY = ["tests/ordinary_user.py", "tests/no_namespaces.py"]
 CONTAINER = ["tests/no_namespaces.py", "--container"]
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="not run: it takes root on Linux to forbid this"
-)
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.geteuid() != 0,
+        reason="not run: it takes root on Linux to forbid this",
+    ),
+]
 TRIES = """
 import os, socket
 
@@ -69,8 +73,7 @@ def test_an_ordinary_user_is_graded_and_every_report_begins_with_practice(folder
     result = score(folder / "reports")
     assert (result["score"], result["max_score"], result["grader"]["isolation"]) == (20, 20, "practice")
     words = "Isolation: practice (the graded code was not kept from: files"
-    lines = [line for line in done.stdout.splitlines() if not line.startswith(("Grading ", "checked: "))]
-    assert lines[0].startswith(words), done.stdout
+    assert words not in done.stdout, "in the terminal only -v says it"
     summary = (folder / "reports" / "summary.md").read_text(encoding="utf-8")
     assert summary.splitlines()[0].replace("\\", "").startswith(words)
     page = (folder / "reports" / "report.html").read_text(encoding="utf-8")

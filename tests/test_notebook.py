@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from grader.authoring import build
+from grader.authoring.course import load_course
 from grader.authoring.handout import context, render
 from grader.authoring.make_notebook import notebook
 from grader.contract import WEEK
@@ -31,6 +33,33 @@ def solved() -> dict:
         if name in WEEK.files
     }
     return json.loads(notebook(render(ROOT, "notebook.py.j2", context(ROOT)), solutions))
+
+
+def filled() -> dict:
+    """The notebook as it is handed out, with the reference in the place of each stub: one cell for each exercise."""
+    book = json.loads((ROOT / "assignment" / f"week{load_course(ROOT)['week']}.ipynb").read_text("utf-8"))
+    answers = {}
+    for name, text in build.read_solution(ROOT).items():
+        if name in WEEK.files:
+            text = re.sub(r"(?m)^\s*#{1,3} ?(BEGIN|END) SOLUTION\n", "", text)
+            answers |= {
+                node.name: ast.get_source_segment(text, node) for node in ast.parse(text).body if is_exercise(node)
+            }
+    for cell in book["cells"]:
+        if "exercise" in cell["metadata"].get("tags", []):
+            name = re.search(r"(?:def|class) (\w+)", "".join(cell["source"]))[1]
+            cell["source"] = answers[name]
+    return book
+
+
+def is_exercise(node: ast.stmt) -> bool:
+    names = {todo.function.split(".")[0] for todo in WEEK.todos}
+    return isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names
+
+
+def cell_of(book: dict, name: str) -> dict:
+    """The cell that defines a function or class."""
+    return next(c for c in book["cells"] if re.search(rf"(def|class) {name}\b", "".join(c["source"])))
 
 
 def code(source: str, *tags: str, **more) -> dict:
@@ -80,6 +109,20 @@ def test_imports_of_any_cell_serve_every_file(tmp_path):
     assert all(b"import math" in content and b"print" not in content for content in files.values())
 
 
+def test_values_stand_below_what_they_are_computed_from(tmp_path):
+    """MEAN, STD of a cell of the course, a value of the student's own made of them, and an answer that uses it."""
+    cells = [
+        code("MEAN, STD = 0.1, 0.3", "data.py"),
+        code("steps = (MEAN, STD)\ndef unused():\n    return steps"),
+        code("def make_transform():\n    return steps", "data.py"),
+    ]
+    book = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    text = read(saved(tmp_path, book), WEEK, 64_000).files["data.py"].decode()
+    names: dict = {}
+    exec(text, names)
+    assert names["make_transform"]() == (0.1, 0.3) and "import MEAN" not in text
+
+
 def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path, graded, worth):
     """A helper, a value and `display` in cells of one's own; what is made by running the notebook stays out."""
     book = solved()
@@ -102,13 +145,31 @@ def test_what_untagged_cells_define_is_there_for_exercises_that_use_it(tmp_path,
     ]
 
 
-def test_what_a_cell_raises_is_told_without_line_numbers_nobody_could_find(tmp_path, graded):
-    book = solved()
-    cell = next(c for c in book["cells"] if "def train_one_epoch" in "".join(c["source"]))
-    cell["source"] = "".join(cell["source"]).replace("model.train()", "model.train()\n    wieght + 1")
-    result = graded(saved(tmp_path / "work", book), parts=("training",))
+TOLD_OF_CELLS = [  # (function, text in its cell, put in its place, part, place of the next step, in its words)
+    ("train_one_epoch", "model.train()", "model.train()\n    wieght + 1", "training",
+     "TODO 5, train_one_epoch", "The cell of TODO 5, line 18, in train_one_epoch wieght + 1"),
+    ("evaluate", "total_loss, total_correct", "total_loss, total_correct ((", "training",
+     "the cell of TODO 6, which cannot be run", "The cell of TODO 6, line 10"),
+    ("DigitClassifier", "x = self.flatten(images)", "x = self.flatten(imges)", "model",
+     "TODO 4, forward", "The cell of TODO 3 and 4, line "),
+    ("make_loaders", "def make_loaders", "1 / 0\n\ndef make_loaders", "data",
+     "the cell of TODO 2, which cannot be run", "The cell of TODO 2, line 1 1 / 0"),
+    ("fit", "def fit", "def fitt", "training", "TODO 7, fit", "The code of TODO 5, 6 and 7 has no fit."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "old", "new", "part", "place", "words"), TOLD_OF_CELLS, ids=lambda value: value[:12])
+def test_messages_name_the_cell_and_the_line_in_it(name, old, new, part, place, words, tmp_path, graded):
+    book = filled()
+    cell = cell_of(book, name)
+    assert old in cell["source"]
+    cell["source"] = cell["source"].replace(old, new, 1)
+    result = graded(saved(tmp_path / "work", book), parts=(part,))
     step = result.next_step
-    assert "train.py, in train_one_epoch: wieght + 1" in step.message, step.message
+    assert step.place == place and words in " ".join(f"{step.message} {step.quote}".split()), step
+    told = " ".join(text for check in result.checks for text in (check.place, check.message, check.hint, check.quote))
+    assert not [file for file in WEEK.files if file in told], told
+    assert {frame["file"] for check in result.checks for frame in check.frames} <= {"week3.ipynb"}
 
 
 @pytest.mark.parametrize("cell", [
@@ -141,10 +202,16 @@ def test_a_broken_notebook_is_one_sentence(tmp_path, broken):
         read(saved(tmp_path, broken), WEEK, LIMIT)
 
 
-def test_a_notebook_without_tags_has_no_files(tmp_path):
+def test_cells_that_lost_their_tags_are_known_by_what_they_define(tmp_path, graded, worth):
     book = solved()
     for cell in book["cells"]:
         cell["metadata"] = {}
+    result = graded(saved(tmp_path / "work", book), parts=("model",))
+    assert result.score == worth("model") and any("From cells of your own" in n for n in result.submission["notes"])
+
+
+def test_a_notebook_without_the_exercises_has_no_files(tmp_path):
+    book = solved() | {"cells": [code("x = 1")]}
     assert set(read(saved(tmp_path, book), WEEK, LIMIT).problems.values()) == {"file-missing"}
 
 
@@ -198,8 +265,9 @@ def test_the_solved_notebook_runs_from_top_to_bottom(tmp_path):
     pytest.importorskip("ipykernel", reason="not run: ipykernel is not installed")
     nbformat = pytest.importorskip("nbformat")
     folder = tmp_path / "assignment"
-    shutil.copytree(ROOT / "assignment", folder, ignore=shutil.ignore_patterns("__pycache__", "plots"))
-    book = nbformat.reads(json.dumps(solved()), as_version=4)
+    for room in ("assignment", "grader"):  # as in a student's repository: the notebook loads the grader beside it
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__", "plots"))
+    book = nbformat.reads(json.dumps(filled()), as_version=4)
     client = nbclient.NotebookClient(
         book, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
@@ -209,3 +277,5 @@ def test_the_solved_notebook_runs_from_top_to_bottom(tmp_path):
     accuracy = re.search(r"test accuracy (0\.\d+)", printed)
     assert accuracy is not None and float(accuracy[1]) > 0.85, printed
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
+    reports = [output["data"] for output in outputs if "graded" in output.get("data", {}).get("text/html", "")]
+    assert len(reports) == 4 and "Score 100/100" in reports[-1]["text/plain"], reports[-1:]

@@ -28,3 +28,17 @@ from grader.engine.printable import own_prints
 )
 def test_progress_bars_and_warnings_of_libraries_are_not_the_students(printed, shown):
     assert own_prints(printed) == shown
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("/tmp/grader-run-x1/stage/train.py:34\n", "train.py:34\n"),
+        ('File "/var/tmp/grader-run-x1/stage/data.py", line 3\n', 'File "data.py", line 3\n'),
+        ("saved (C:\\T\\grader-run-x1\\home\\12\\plots\\a.png)\n", "saved (plots\\a.png)\n"),
+        ("I am in /tmp/grader-run-x1/home/3\n", "I am in .\n"),
+        ("/tmp/grader-run-of-others/stage and /tmp/mine\n", "/tmp/grader-run-of-others/stage and /tmp/mine\n"),
+    ],
+)
+def test_the_temporary_folder_of_a_run_is_nothing_to_see(printed, shown):
+    assert own_prints(printed, "grader-run-x1") == shown

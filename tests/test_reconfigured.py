@@ -9,6 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.corpus
+
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ("test_authoring.py", "test_contract.py", "test_hints.py", "test_skeleton_states.py")
 

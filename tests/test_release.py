@@ -15,6 +15,7 @@ import pytest
 from grader.authoring import release
 from grader.authoring.build import read_solution
 from grader.authoring.contents import with_run_seconds
+from grader.authoring.handout import context, render
 from grader.authoring.markers import leaks, solution_lines
 from grader.contract import WEEK
 from grader.engine.submission import manifest
@@ -89,7 +90,13 @@ def test_the_manifest_holds_every_file(made):
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("target", ["github", "github-classroom", "classroom50", "gradescope"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "github",
+        *(pytest.param(name, marks=pytest.mark.corpus) for name in ("github-classroom", "classroom50", "gradescope")),
+    ],
+)
 def test_releasing_twice_changes_nothing(target, tmp_path, capsys):
     assert make(tmp_path / "out", target) == 0
     before = files_of(tmp_path / "out")
@@ -199,6 +206,15 @@ def test_without_a_repository_of_the_course_a_release_says_what_does_not_work_ye
     settings.write_text(re.sub(r"(?m)^repository = .*$", unnamed, settings.read_text("utf-8")), encoding="utf-8")
     assert make(tmp_path / "out", root=tmp_path / "own") == 0
     assert "names no repository on GitHub yet" in capsys.readouterr().out
+    (book,) = (tmp_path / "out").rglob("*.ipynb")
+    assert "YOUR-COURSE" not in book.read_text("utf-8") and "clone" not in book.read_text("utf-8")
+
+
+def test_a_notebook_fetches_the_repository_that_the_course_names():
+    values = context(ROOT)
+    assert values["fetched"] == "" and "clone" not in render(ROOT, "notebook.py.j2", values)
+    named = render(ROOT, "notebook.py.j2", values | {"fetched": "https://git.example.org/ml/week3"})
+    assert '"clone", "--depth", "1", "https://git.example.org/ml/week3", "week3"]' in named
 
 
 def test_not_into_this_repository(capsys):

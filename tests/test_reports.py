@@ -20,10 +20,11 @@ from markdown_it import MarkdownIt  # comes with rich
 from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine import reports
-from grader.engine.reports import classroom50, github, gradescope, html, markdown, reporter
-from grader.engine.reports.words import practice_notice
+from grader.engine.reports import cell, classroom50, github, gradescope, html, markdown, reporter
+from grader.engine.reports.words import practice_notice, progress_words
 from grader.engine.result import BadScore, Result
 from grader.engine.rubric import BadRubric, load_rubric
+from grader.sections import page as page_sections
 from grader.sections import plots
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -211,7 +212,7 @@ def test_headings_come_in_order(result):
 def test_the_page_shows_what_was_found(real_results):
     page = html.report(real_results["accuracy"])
     reached = f"Test accuracy: {int(100 * real_results['accuracy'].recorded['accuracy']['test'])}"
-    for part in ("How it learnt", reached, "What it takes for what", "Wrong, and sure of it"):
+    for part in ("How it learnt", reached, "What it mistakes for what", "Its most confident mistakes"):
         assert part in page
     assert page.count('alt="An image of ') == 25 and page.count('alt="Image ') == 8
     assert (
@@ -221,6 +222,52 @@ def test_the_page_shows_what_was_found(real_results):
     assert "that is how it starts" in skeleton and "How it learnt" not in skeleton and "<img" not in skeleton
     wrong = html.report(real_results["training"])
     assert "NameError" in wrong and "train.py, line" in wrong and wrong.index("Next step") < wrong.index("All checks")
+
+
+def test_the_page_folds_what_passed_and_says_the_next_step_once(real_results):
+    page = html.report(real_results["model"])
+    passed = [check.title for check in real_results["model"].checks if check.status == "passed"]
+    folded = "".join(re.findall(r"<details><summary>\d+ checks? passed</summary>.*?</details>", page, re.DOTALL))
+    assert passed and all(folded.count(title) == page.count(title) == 1 for title in passed)
+    step = real_results["model"].next_step
+    assert page.count(html.linked(step.message, ())) == 1 and page.count('<a href="#next">next step</a>') == 1
+
+
+def test_every_report_of_full_marks_says_how_to_hand_in(real_results):
+    full = real_results["reference"]
+    assert "commit and push" in html.report(full) and "commit and push" in github.step_summary(full)
+    part = real_results["data"]
+    part = replace(part, checks=tuple(c for c in part.checks if c.status == "passed"))
+    assert "runs the rest" in html.report(part) and "hand in" not in html.report(part)
+
+
+STROKES = np.repeat(np.repeat(np.random.default_rng(0).normal(size=(20, 7, 7)), 4, axis=1), 4, axis=2)
+NOISE = np.random.default_rng(1).normal(size=(20, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("weights", "shown"),
+    [
+        (STROKES, 16),
+        (np.concatenate([NOISE, STROKES[:5]]), 5),
+        (NOISE, 0),
+        (STROKES[:, :3, :3], 0),
+        (np.full((20, 28, 28), np.nan), 0),
+        (np.zeros((20, 28, 28)), 0),
+    ],
+    ids=["strokes", "few strokes", "noise", "small filters", "nan", "zeros"],
+)
+def test_weights_are_shown_only_where_there_is_something_to_see(weights, shown):
+    found = page_sections.first_layer({"first_layer": weights.astype(np.float32)})
+    assert (found["count"] if found else 0) == shown
+
+
+@pytest.mark.parametrize(
+    ("at", "labelled"),
+    [((0.7, 0.84, 0.9), (0.9, 0.84, 0.7)), ((0.9, 0.91, 0.92), (0.92,)), ((0.8, 0.87, 0.9, 0.95), (0.95, 0.9, 0.8))],
+)
+def test_labels_of_thresholds_have_room(at, labelled):
+    assert tuple(tier["at"] for tier in plots.apart([{"at": one, "points": 5} for one in at])) == labelled
 
 
 def test_the_same_result_gives_the_same_page(real_results):
@@ -516,3 +563,43 @@ def test_junit_carries_names_messages_and_points(tmp_path, worth):
     }
     assert points == {"points": worth("model") - worth("raw-scores"), "max_points": worth("model")}
     assert list(failed) == ["test_raw_scores"] and "probabilities" in failed["test_raw_scores"]
+
+
+# -- what is reached -----------------------------------------------------------------------------------------------
+
+REACHED = {  # what is done, and what is said of it; the rest is still to do
+    "": "",
+    "1": "TODO 1 done: {1} points. Next: TODO 2.",
+    "12": "The part data is complete: {1+2} points. Well done! Next: TODO 3.",
+    "123": "TODO 3 done: {3} points. Next: TODO 4.",
+    "2": "",  # the next step is TODO 1, and nothing before it is done
+}
+
+
+@pytest.mark.parametrize("done", REACHED)
+def test_a_todo_that_is_done_and_a_part_that_is_complete_are_said(done, real_results):
+    skeleton = real_results["skeleton"]
+    checks = [
+        replace(check, status="passed", score=check.max_score) if str(check.todo) in done else check
+        for check in skeleton.checks
+    ]
+    worth = {str(n): sum(c.max_score for c in checks if c.todo == n) for n in WEEK.todo} | {
+        "1+2": sum(c.max_score for c in checks if c.todo in (1, 2))
+    }
+    said = REACHED[done]
+    for name, points in worth.items():
+        said = said.replace(f"{{{name}}}", str(points))
+    result = replace(skeleton, checks=tuple(checks))
+    assert progress_words(result) == said
+    if said:
+        assert said in " ".join(cell.text(result).split()) and said in cell.html(result)
+
+
+def test_the_report_below_a_cell_holds_no_markup_of_a_submission(result):
+    for all_hints in (False, True):
+        text = cell.html(result, all_hints)
+        page = Page(text)
+        assert not page.open and not {"script", "img", "iframe", "object", "form", "base"} & set(page.tags)
+        assert not any(name.startswith("on") for _, name, _ in page.attributes)
+        assert all(value.startswith("https://docs.p") for _, name, value in page.attributes if name in ("src", "href"))
+        assert not any(c in text + cell.text(result, all_hints) for c in "\x00\x1b\u202e\ud800")

@@ -32,6 +32,7 @@ HERE_FOR_A_REASON = {
     ("keys.py", "digits"): "hexadecimal digits",
     ("submission/manifest.py", "forward"): "forward slashes",
     ("submission/safe_files.py", "forward"): "forward slashes",
+    ("watching/saves.py", "network"): "drives on a network",
     ("worker/tiers.py", "network"): "the computer's network",
     ("worker/walls/confine.py", "network"): "the computer's network",
     ("worker/walls/namespaces.py", "network"): "the computer's network",

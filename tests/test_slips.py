@@ -119,7 +119,7 @@ SLIPS = {
         (r"\{% for", "{% four", "templates/handout.md.j2, line "),
         (r"\{\{ week \}\}", "{{ week.first.word }}", "templates/handout.md.j2: 'int object' has no attribute 'first'"),
         (r"\{\{ week \}\}", "{{ week + title }}", "templates/handout.md.j2 cannot be filled in: TypeError"),
-        (r"samples/fresh.txt", "samples/frech.txt", "templates/samples/frech.txt is missing; put it back"),
+        (r"\A", '{% include "samples/none.txt" %}', "templates/samples/none.txt is missing; put it back"),
     ],
     "templates/notebook.py.j2": [
         (r"# %% exercises data.py", "# %% exercises date.py", '"# %% exercises date.py" is no kind of block'),

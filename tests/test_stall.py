@@ -99,6 +99,38 @@ def test_a_function_that_waits_for_ever_is_stopped_and_named(tier, graded):
     assert "waits without end" in first(result, "non-linear").message
 
 
+def test_an_endless_loop_is_told_after_its_own_time_and_the_long_training_does_not_go_on_in_it(graded, quick):
+    """The accuracy check does not call train_one_epoch itself: its child runs into the same loop inside fit."""
+    made = corpus.reference()
+    loop = "    for images, labels in loader:\n"
+    made["train.py"] = made["train.py"].replace(loop, "    while True:\n        pass\n" + loop, 1)
+    long = replace(quick, limits=dict(quick.limits) | {"accuracy_seconds": 10_000})
+    result = graded(made, long, parts=["training", "accuracy"])
+    found = first(result, "step")
+    assert (found.status, found.finding) == ("timeout", "timeout"), found
+    assert "After 4 s it had not answered" in found.message or "After 5 s it" in found.message, found.message
+    last = first(result, "test-accuracy")
+    assert last.status == "blocked" and "endless or very slow" in last.message, last
+
+
+def test_what_tells_progress_is_not_hurried(monkeypatch):
+    used = [0.0]
+    monkeypatch.setattr(Job, "cpu", lambda self: used[0])
+    monkeypatch.setattr(family, "members", lambda pid: [])
+    job = Job(Request("p:f", "light", "", "", 1, limits=Limits(probe_seconds=1000)), None)
+    job.feed(encode("started", {"measures": []}) + encode("imported", {}))
+    job.hurry(0.05)
+    for epoch in range(1, 4):
+        used[0] += 0.04
+        time.sleep(0.06)
+        assert job.exceeded() == "", epoch
+        job.feed(encode("progress", {"epoch": epoch}))
+    used[0] += 0.06
+    time.sleep(0.06)
+    assert job.exceeded() == "timeout"
+
+
+@pytest.mark.corpus
 def test_naps_are_no_stall(judged):
     """The first four calls of forward, each of which sleeps for longer than half the time that is allowed."""
     nap = (

@@ -62,7 +62,7 @@ def test_an_exception_that_a_probe_looks_at_is_shown_whole(tmp_path, capsys):
     assert main(["try", "step", str(folder)]) == 1
     told = capsys.readouterr().out
     assert told.count("Traceback (most recent call last):") == told.count("NameError: name 'model_of_mine'") - 1 == 1
-    assert "probing.py" in told and "in train_one_epoch" in told and "raises at TODO 5" in told
+    assert "probing.py" in told and "in train_one_epoch" in told and "name-unknown at TODO 5" in told
 
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):

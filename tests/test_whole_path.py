@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -59,7 +60,7 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
     order, pool = rng.permutation(len(labels)), tmp_path / "pool"
     first, rest = order[:6000], order[6000:]
     write_idx(pool, images[first], labels[first], images[rest], labels[rest])
-    asked = ("grader/", "--submission=solution", "--seed=7", "-m", "accuracy")
+    asked = ("grader/", "-v", "--submission=solution", "--seed=7", "-m", "accuracy")
     done = run(*asked, f"--pool={pool}", f"--report={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     score = score_of(tmp_path)
@@ -78,12 +79,14 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
     [
         ("    return history\n", "    return None\n", "no-history"),
         ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
+        ("    model.train()", "    device = 'cpu'\n    model.train()", "device-ignored"),
+        ("import torch\n", f"import torch\nSTORED = '{random.Random(1).randbytes(4_000).hex()}'\n", "holds-much"),
     ],
 )
 def test_the_teacher_is_told_how_an_accuracy_came_about(graded, worth, old, new, remark):
     files = corpus.reference()
-    assert files["train.py"].count(old) == 1
-    files["train.py"] = files["train.py"].replace(old, new)
+    assert old in files["train.py"]
+    files["train.py"] = files["train.py"].replace(old, new, 1)
     result = graded(files, parts=["accuracy"])
     assert result.recorded["accuracy"]["remarks"] == [remark] and result.score == worth("accuracy")
     assert REMARKS[remark] in markdown.summary(result)

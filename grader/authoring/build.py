@@ -21,6 +21,7 @@ from grader.engine.rubric import BadRubric, load_rubric
 from grader.engine.submission.safe_files import write_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
+PICTURES = (".png", ".svg")  # of templates/samples/, for the handout
 
 
 def build(root: Path = ROOT) -> dict[str, bytes]:
@@ -52,7 +53,8 @@ def made(root: Path, values: dict[str, Any]) -> dict[str, bytes]:
     given = {name: given_as_it_is(name, text) for name, text in solutions.items() if name not in WEEK.files}
     texts = {**stubs, **given, "README.md": render(root, "handout.md.j2", values)}
     outputs = {name: text.encode("utf-8") for name, text in texts.items()}
-    outputs |= {path.name: path.read_bytes() for path in sorted((root / "templates" / "samples").glob("*.png"))}
+    pictures = [path for path in sorted((root / "templates" / "samples").glob("*")) if path.suffix in PICTURES]
+    outputs |= {path.name: same_lines(path) or b"" for path in pictures}
     outputs[f"week{values['week']}.ipynb"] = notebook(render(root, "notebook.py.j2", values), stubs)
     bundle: Bundle = values["bundle"]
     outputs |= {name: text.encode("utf-8") for name, text in bundle.given.items()}

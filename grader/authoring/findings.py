@@ -13,9 +13,10 @@ from functools import cache
 
 from grader.authoring.reading_code import ENGINE, Module, NotFollowed, keys_of, modules, texts_of
 from grader.contract import WEEK
+from grader.engine.causes import load_causes
 
 NAMERS = ("fail", "Finding")
-NOT_FACTS = ("todo", "share")  # keywords of `fail` with a meaning of their own
+NOT_FACTS = ("todo", "share", "came_from")  # keywords of `fail` with a meaning of their own
 ID = re.compile(r"[a-z]+(?:-[a-z0-9]+)+")  # among other texts; a finding that is named literally is any text
 
 
@@ -51,7 +52,7 @@ def from_outside() -> dict[str, set[str]]:
     reading = [m for m in modules().values() if m.path.parent == ENGINE / "submission"]
     texts = {n.value for m in reading for n in ast.walk(m.tree) if isinstance(n, ast.Constant)}
     files = {text for text in texts if isinstance(text, str) and ID.fullmatch(text) and text.startswith("file-")}
-    return {"slip.finding": {slip.finding for slip in WEEK.slips}, "outcome.detail": files}
+    return {"cause.id": {cause.id for cause in load_causes(WEEK.hints_path)}, "outcome.detail": files}
 
 
 # -- which findings

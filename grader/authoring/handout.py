@@ -8,8 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
 
-from grader.authoring.course import load_course
+from grader.authoring.course import UNNAMED, load_course
 from grader.contract import WEEK
+from grader.engine.causes import load_causes
+from grader.engine.hints import load_links
 from grader.engine.printable import listed
 from grader.engine.rubric import BadRubric, load_toml
 
@@ -20,12 +22,15 @@ def context(root: Path) -> dict[str, Any]:
     """Everything a template may use: course.toml, the rubric, the contract, and the checks part by part.
 
     named: each part by its name; files: those that are handed in; todo_count: how many functions a student writes
+    causes: the rows of hints/causes.toml that the handout shows
+    fetched: the repository that a notebook on its own fetches, "" while course.toml names none
     work: the folder that a student gets; bundled: folders in it that hold data; data: what they hold
     """
     course = load_course(root)
     bundle = WEEK.bundle(root / WEEK.work, course.get("data"))
     rubric = load_toml(root / "grader" / "rubric.toml")
-    parts = [part(name, course["parts"][name], rubric["points"]) for name in WEEK.part_names]
+    pages = load_links(root / "grader" / "hints")
+    parts = [part(name, course["parts"][name], rubric["points"], pages) for name in WEEK.part_names]
     if unjudged := set(WEEK.todo).difference(*(one["todos"] for one in parts)):
         raise BadRubric(f"grader/contract.py has TODO {min(unjudged)}, and no check in grader/checks/ judges it.")
     return {
@@ -35,16 +40,22 @@ def context(root: Path) -> dict[str, Any]:
         "named": {one["name"]: one for one in parts},
         "files": list(WEEK.files),
         "todo_count": len(WEEK.todos),
+        "fetched": "" if UNNAMED in course["repository"] else course["repository"],
         "work": WEEK.work,
         "bundled": list(WEEK.bundled),
         "data": bundle.values,
         "bundle": bundle,
+        "causes": [cause for cause in load_causes(root / "grader" / "hints") if cause.shown],
         "total": sum(rubric["points"].values()),
     }
 
 
-def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, Any]:
-    """One part of the assignment: its text, its files and TODOs, its checks and what they are worth."""
+def part(name: str, text: dict[str, Any], points: dict[str, int], pages: dict[str, str]) -> dict[str, Any]:
+    """One part of the assignment: its text, its files and TODOs, its checks and what they are worth.
+
+    pages: {name: address}; those to read before its TODOs are begun stand in the part's own "pages"
+    """
+    reading = dict.fromkeys(page for todo in WEEK.todos_of(name) for page in todo.read if page in pages)
     checks = [
         {"title": check.title, "todo": check.todo, "points": points[check.id]}
         for check in WEEK.checks
@@ -56,6 +67,7 @@ def part(name: str, text: dict[str, Any], points: dict[str, int]) -> dict[str, A
         "files": list(WEEK.files_of(name)),
         "todos": [todo.number for todo in WEEK.todos_of(name)],
         "checks": checks,
+        "pages": [{"name": page.replace("_", " "), "address": pages[page]} for page in reading],
         "points": sum(check["points"] for check in checks),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grader.engine.sections import Evidence, Recorded
+from grader.engine.sections import FOR_THE_TEACHER, Evidence, Recorded
 from grader.sections import recorded, texts
 
 
@@ -30,10 +30,14 @@ class DigitSections:
     def headline(self, recorded: Recorded) -> str:
         return texts.accuracy_words(recorded)
 
+    def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
+        accuracy = recorded.get("accuracy")
+        return {"test_accuracy": None if accuracy is None else float(accuracy["test"])}
+
     def text(self, recorded: Recorded) -> list[tuple[str, str]]:
         found = {
             "Learning, epoch by epoch": texts.curve_lines(recorded),
-            "For the teacher (no points are taken for this)": texts.remark_lines(recorded),
+            FOR_THE_TEACHER: texts.remark_lines(recorded),
         }
         return [(heading, "\n".join(lines)) for heading, lines in found.items() if lines]
 

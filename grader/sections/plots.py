@@ -65,7 +65,7 @@ def curves(series: Mapping[str, Sequence[float]], title: str, name: str, percent
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.6g} %")
             axes.set_ylim(*widened([v for values in series.values() for v in values]))
         elif all(0 <= value < 10 for values in series.values() for value in values):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * max(0.01, *(value for values in series.values() for value in values)))
         if len(series) > 1:
             axes.legend(frameon=False)
 
@@ -92,17 +92,23 @@ def accuracy(test: float, tiers: Sequence[Mapping[str, Any]], name: str) -> str:
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.set_xlabel("% of new images recognised")
-        crowded = len(tiers) > 5
         top = axes.secondary_xaxis("top")
-        top.set_xticks(
-            [] if crowded else [100 * t["at"] for t in tiers],
-            [str(t["points"]) for t in tiers][: 0 if crowded else None],
-        )
+        labelled = apart(tiers)
+        top.set_xticks([100 * tier["at"] for tier in labelled], [str(tier["points"]) for tier in labelled])
         top.spines["top"].set_visible(False)
         top.tick_params(length=0)
         top.set_xlabel("points from here on", fontsize=10)
 
     return drawn(draw, (5.2, 1.7), name)
+
+
+def apart(tiers: Sequence[Mapping[str, Any]], gap: float = 0.05) -> list[Mapping[str, Any]]:
+    """Those thresholds whose labels have room beside each other, the highest first; the table has all of them."""
+    kept: list[Mapping[str, Any]] = []
+    for tier in sorted(tiers, key=lambda tier: -tier["at"]):
+        if not kept or kept[-1]["at"] - tier["at"] >= gap - 1e-9:
+            kept.append(tier)
+    return kept
 
 
 def drawn(draw: Any, size: tuple[float, float], name: str) -> str:

@@ -20,6 +20,8 @@ TIER = strict({"at": {"type": "number"}, "points": {"type": "integer"}})
 REMARKS = {
     "no-history": "fit returned no history, so how this accuracy came about cannot be seen",
     "too-few-passes": "fit went through the training images less often than its own `epochs` says",
+    "device-ignored": "train_one_epoch does not move its images to `device`: it would stop on a graphics card",
+    "holds-much": "the files hold far more than a solution needs: look for stored answers or a stored network",
     "above-the-usual": "the accuracy is higher than this training file has been seen to allow",
 }
 
