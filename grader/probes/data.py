@@ -173,13 +173,14 @@ def length(loader: Any) -> int:
 def one_pass(loader: Any, limit: int) -> dict[str, Any]:
     """One pass over a loader, up to the end or to the first thing that is no batch of one kind.
 
-    loader: its type's name; sizes: of its batches; endless: whether there were more than `limit` pictures
+    loader, dataset: their types' names; sizes: of its batches; endless: whether there were more than `limit` pictures
     error: what iterating raised; no_pair: what a batch was instead of (images, labels); only where that happened
     images, labels: the kind of the first batch, {type, dtype: names; shape: as "B x 1 x 28 x 28"; odd: what another
     batch had instead, if one did}; only where there was a pair
     values: {images: (N, pixels) float32, labels: (N, ...) float32 or int64}, where there were tensors
     """
-    answer: dict[str, Any] = {"loader": type(loader).__name__, "endless": False}
+    drawn_from, _ = attempt(lambda: loader.dataset)
+    answer: dict[str, Any] = {"loader": type(loader).__name__, "dataset": type(drawn_from).__name__, "endless": False}
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     total = 0

@@ -62,7 +62,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
     stand_ins: whether the grader's; history: see `written_down`, or what fit raised
     reported: (N,) float64, every number that epoch and evaluation returned
     passes: see `passes_of`; steps: see `steps_of`; other_models: how many calls were given another network
-    swapped: of LOOPS those that fit hands something else in the place of the model
+    misplaced: {of LOOPS: the parameter of the student's own function in whose place fit hands something else}
     weights: one {before, after: float32} per parameter tensor
     """
     train_images, train_labels, train_batch, val_images, val_labels, val_batch = data
@@ -84,7 +84,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
         "reported": np.array(reported, dtype=np.float64),
         "passes": passes_of(recorder),
         "steps": steps_of(recorder),
-        "swapped": recorder.swapped,
+        "misplaced": recorder.misplaced,
         "other_models": recorder.events.count("other model"),
         "weights": [
             {"before": old.numpy(), "after": parameter.detach().to("cpu").float().numpy()}
@@ -101,8 +101,8 @@ def replaced(
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if misplaced(own.get(name), args, kwargs) and name not in recorder.swapped:
-                recorder.swapped.append(name)
+            if (parameter := misplaced(own.get(name), args, kwargs)) and name not in recorder.misplaced:
+                recorder.misplaced[name] = parameter
             if any(isinstance(a, torch.nn.Module) and a is not recorder.original for a in [*args, *kwargs.values()]):
                 recorder.events.append("other model")
             value = function(*args, **kwargs)
@@ -127,21 +127,26 @@ def replaced(
                 delattr(module, name)
 
 
-def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether the student's own function would get one of its arguments in the place of another.
+def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The parameter in whose place the student's own function would get another of its arguments, or a number. "" for
+    none.
 
     The stand-ins sort their arguments out; the student's function takes them as they come.
     """
     try:
         bound = inspect.signature(own).bind(*args, **kwargs).arguments
     except (TypeError, ValueError):  # Python says that itself when their own is called
-        return False
+        return ""
     names = list(bound)
     if names and names[0] not in ROLES:
         names[0] = "model"  # under another name
     given = [role_of(value) for value in bound.values()]
-    wrong = [name for name, role, value in zip(names, given, bound.values()) if role != name and value is not None]
-    return any(name in ROLES and name in given for name in wrong)
+    wrong = [
+        (name, role)
+        for name, role, value in zip(names, given, bound.values())
+        if name in ROLES and role != name and value is not None
+    ]
+    return next((name for name, role in wrong if name in given or role == "number"), "")
 
 
 def role_of(value: Any) -> str:
@@ -150,6 +155,8 @@ def role_of(value: Any) -> str:
         return "model"
     if isinstance(value, torch.optim.Optimizer):
         return "optimizer"
+    if isinstance(value, float):  # a whole number can name a device
+        return "number"
     return "device" if isinstance(value, (str, torch.device)) else "loader"
 
 

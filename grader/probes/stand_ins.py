@@ -27,7 +27,7 @@ class Recorder:
     def __init__(self) -> None:
         self.original: nn.Module | None = None
         self.events: list[str] = []
-        self.swapped: list[str] = []  # functions of the student's that were handed something else than a model first
+        self.misplaced: dict[str, str] = {}  # functions of the student's, and a parameter that was handed another
         self.forwards: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
 

@@ -24,6 +24,7 @@ FEW_UNKNOWN = 0.05  # share of a loader's pictures; above it, some pictures are 
 MOST_UNKNOWN = 0.5  # above this, what is known of the others says nothing
 WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
 LARGE = 6_500  # pictures in the training file of which only the lengths are looked at
+NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
 
 
@@ -111,6 +112,8 @@ class Served:
             self.blame_transform()
             self.explain(error, f"the {title} loader")
             observed.end_if_raised("error")
+        if observed.text("dataset") in NO_DATASET and ("no_pair" in observed or "values" not in observed):
+            fail("loader-of-no-dataset", loader=title, type=observed.text("dataset"))
         if "no_pair" in observed:
             fail("batch-not-a-pair", loader=title, batch=observed.text("no_pair"))
         if "images" not in observed:

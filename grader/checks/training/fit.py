@@ -203,8 +203,9 @@ def judge_train_loss(run: FitRun, lists: dict[str, np.ndarray]) -> None:
 def judge_training(fits: Fits) -> None:
     """The given network's weights change, through training images and the given learning rate alone."""
     run = fits.three
-    if swapped := run.answer.texts("swapped", range(len(LOOPS) + 1)):
-        fail("call-arguments-swapped", function=swapped[0] if swapped[0] in LOOPS else LOOPS[0])
+    misplaced = run.answer.part("misplaced")
+    if function := next((name for name in LOOPS if name in misplaced), ""):
+        fail("call-arguments-swapped", function=function, parameter=misplaced.text(function))
     name_untrained(run)
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")

@@ -6,6 +6,7 @@ grader: it may be our fault.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import io
 import itertools
@@ -137,17 +138,33 @@ def shown(text: str, begin: int = 0, end: int = 0, whole: bool = False) -> str:
 
 
 def suggestion_of(error: BaseException) -> str:
-    """What Python adds to some messages when it prints them: "Did you mean: 'total'?". "" for nothing."""
+    """What Python adds to some messages when it prints them: "Did you mean: 'total'?". "" for nothing.
+
+    A name that differs in small and capital letters alone comes first: Python's guess may have no value on that line.
+    """
     if not isinstance(error, (NameError, AttributeError, ImportError)):
         return ""
     printed = io.StringIO()
     try:
+        if near := in_other_letters(error):
+            return f"Did you mean: '{near}'?"
         with contextlib.redirect_stderr(printed):
             sys.__excepthook__(type(error), error, error.__traceback__)
     except BaseException:  # it asks student code for messages and names
         return ""
     found = re.search(r"(?:Did you mean:|Did you forget to import) '[\w.]{1,60}'\??.*$", printed.getvalue().rstrip())
     return found[0] if found and found[0] not in message_of(error) else ""
+
+
+def in_other_letters(error: BaseException) -> str:
+    """The name that a NameError should have had, where one has the same letters, small or capital. "" for none."""
+    wanted = getattr(error, "name", None)
+    steps = steps_of(error.__traceback__)
+    if not isinstance(error, NameError) or type(wanted) is not str or not steps:
+        return ""
+    frame = steps[-1].tb_frame
+    known = [*frame.f_locals, *frame.f_globals, *vars(builtins)]
+    return next((name for name in known if type(name) is str and name.lower() == wanted.lower()), "")
 
 
 def keep_trace(error: BaseException) -> None:
