@@ -37,6 +37,17 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def test_who_works_in_the_courses_own_assignment_is_graded_as_a_student_is(own_course):
+    """What lies in assignment/ there need not be what was handed out."""
+    edit(
+        own_course / "assignment" / "data.py",
+        (r"raise NotImplementedError\(.TODO 1.*?\n", "return transforms.ToTensor()\n"),
+    )
+    command = [sys.executable, "-m", "pytest", "grader/", "-m", "data"]
+    done = subprocess.run(command, cwd=own_course, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    assert "TODO 1 done: 4 points" in done.stdout and "Next step: TODO 2" in done.stdout, done.stdout + done.stderr
+
+
 CNN = '''        # BEGIN SOLUTION
         self.layers = nn.Sequential(
             nn.Conv2d(1, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2), nn.ReLU(),

@@ -60,18 +60,12 @@ def grader_files(root: Path) -> list[str]:
     return found
 
 
-def handed_out(root: Path, work: str, names: Collection[str], is_course: bool) -> dict[str, str]:
-    """{file: hash} of a student's files as they were handed out; {} where this copy cannot know.
-
-    is_course: whether `root` is the course's own repository, whose folder `work` nobody has worked in
-    """
-    if (root / NAME).is_file():
-        hashes = loads((root / NAME).read_text(encoding="utf-8", errors="replace"))
-    elif is_course:
-        paths = [root / work / name for name in names]
-        hashes = {f"{work}/{path.name}": digest(path.read_bytes()) for path in paths if path.is_file()}
-    else:
+def handed_out(root: Path, work: str, names: Collection[str]) -> dict[str, str]:
+    """{file: hash} of a student's files as they were handed out; {} where this copy cannot know, such as the course's
+    own repository: somebody may have worked in its folder `work`."""
+    if not (root / NAME).is_file():
         return {}
+    hashes = loads((root / NAME).read_text(encoding="utf-8", errors="replace"))
     return {name: hashes[f"{work}/{name}"] for name in names if f"{work}/{name}" in hashes}
 
 
