@@ -54,7 +54,7 @@ def test_nothing_is_tried_when_another_check_has_named_a_fault(graded):
     files["train.py"] = files["train.py"].replace("loss.item() * len(labels)", "loss.item()", 1)
     result = graded(files, parts=["training", "accuracy"])
     assert result.checks[-1].finding in ("accuracy-low", "accuracy-below-threshold")
-    assert "The likely cause was named above" in result.checks[-1].message
+    assert "Put right first what was named above, which may be the cause" in result.checks[-1].message
 
 
 @pytest.mark.corpus

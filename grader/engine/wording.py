@@ -9,9 +9,10 @@ from typing import Any
 from grader.engine.check import Check, Finding
 from grader.engine.contract import Contract
 from grader.engine.hints import THAT_LINE, Hint
-from grader.engine.printable import clean, one_line
+from grader.engine.printable import clean, listed, one_line
 from grader.engine.result import CheckResult, Status
 
+CAUSES_NAMED = 2  # of what went before, in the words for what may follow from it
 UNIMPORTED = ", which cannot be imported"  # behind a file's name
 FAULTS: tuple[Status, ...] = ("failed", "crashed", "timeout")
 
@@ -157,10 +158,10 @@ def waiting(check: CheckResult, cause: CheckResult, hints: Mapping[str, Hint]) -
 
 
 def point_to_cause(checks: list[CheckResult], consequence: str) -> list[CheckResult]:
-    """The check `consequence` only follows from the others: where a fault was named before it, the message says so."""
+    """The check `consequence` may only follow from the others: where a fault was named before it, the message says so."""
     causes = [c for c in checks if c.id != consequence and c.status in FAULTS]
     if not causes:
         return checks
-    cause = causes[0].message.split(". ")[0]
-    note = f" The likely cause was named above: {cause}."
+    named = list(dict.fromkeys(f'"{cause.message.split(". ")[0]}"' for cause in causes))[:CAUSES_NAMED]
+    note = f" Put right first what was named above, which may be the cause: {listed(named)}."
     return [replace(c, message=c.message + note) if c.id == consequence and c.status == "failed" else c for c in checks]

@@ -197,6 +197,12 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
     width = re.search(r"running_mean should contain (\d+) elements not (\d+)", message)
     if width:
         fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message, came_from=raised)
+    shape = re.search(r"shape '\[([\d, ]+)\]' is invalid for input of size (\d+)", message)
+    if shape:
+        product, size = math.prod(map(int, shape[1].split(","))), int(shape[2])
+        if product == PIXELS < size and size % PIXELS == 0:
+            facts = {"message": message, "size": size, "count": size // product, "product": product}
+            fail("reshape-without-batch", came_from=raised, **facts)
     for pattern, finding in (
         (r"[Ee]xpected \d+-?D|must be \d-D|must be at least \d-D", "axes-do-not-fit"),
         (r"same dtype|expected scalar type|should be the same|but found (Double|Float|Half|Long)", "types-do-not-fit"),
