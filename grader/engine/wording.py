@@ -158,7 +158,7 @@ def waiting(check: CheckResult, cause: CheckResult, hints: Mapping[str, Hint]) -
 
 
 def point_to_cause(checks: list[CheckResult], consequence: str) -> list[CheckResult]:
-    """The check `consequence` may only follow from the others: where a fault was named before it, the message says so."""
+    """The check `consequence` may only follow from the others: where a fault was named before, it says so."""
     causes = [c for c in checks if c.id != consequence and c.status in FAULTS]
     if not causes:
         return checks
