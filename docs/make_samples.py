@@ -24,7 +24,8 @@ from grader.corpus import entries as corpus  # noqa: E402
 from grader.engine.reports import html, terminal  # noqa: E402
 from grader.engine.reports.words import next_step  # noqa: E402
 from grader.engine.result import Result  # noqa: E402
-from grader.engine.run import grade, start_server  # noqa: E402
+from grader.engine.run import grade  # noqa: E402
+from grader.engine.servers import start_server  # noqa: E402
 from grader.engine.submission.read import read  # noqa: E402
 from grader.engine.submission.safe_files import write_text  # noqa: E402
 from grader.engine.worker.trusted.start import Server  # noqa: E402

@@ -17,7 +17,8 @@ from grader.contract import WEEK
 from grader.engine.keys import APPLICATION, LENGTH, NAME
 from grader.engine.result import CheckResult, Result
 from grader.engine.rubric import Rubric, Tier, load_rubric
-from grader.engine.run import grade, start_server
+from grader.engine.run import grade
+from grader.engine.servers import start_server
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
 

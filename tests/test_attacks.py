@@ -21,7 +21,8 @@ from grader.corpus import entries as corpus
 from grader.corpus.attacks import ANY, Attack, filled, load
 from grader.engine.result import STATUSES, Result
 from grader.engine.rubric import Rubric, load_rubric
-from grader.engine.run import grade, start_server
+from grader.engine.run import grade
+from grader.engine.servers import start_server
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
 

@@ -266,7 +266,17 @@ def test_ctrl_c_ends_the_run_and_leaves_nothing_behind(grade, monkeypatch):
 
     monkeypatch.setattr(notebook.Grade, "follow", interrupted)
     assert grade(Shell(SOLUTION["train"]))["text/plain"] == notebook.STOPPED
-    assert started[0].returncode == 130 and left_behind() == []
+    assert started[0].returncode == 0 and left_behind() == []
+
+
+def test_it_ends_as_soon_as_the_kernel_has_ended(grade):
+    """However that ended: its end of the pipe closes."""
+    shell = Shell(SOLUTION["model"])
+    grade(shell, "model")
+    process = shell.magics["grade"].__self__.process
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert not list(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
 
 
 def test_the_next_run_has_a_warm_worker_and_runs_only_what_changed(grade):

@@ -18,7 +18,8 @@ from grader.contract import WEEK
 from grader.corpus import attacks
 from grader.corpus import entries as corpus
 from grader.engine.rubric import load_rubric
-from grader.engine.run import grade, start_server, surroundings
+from grader.engine.run import grade
+from grader.engine.servers import start_server, surroundings
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.spawn_client import SpawnServer
 from grader.engine.worker.trusted.start import Server

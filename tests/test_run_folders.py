@@ -18,7 +18,8 @@ from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine import run_folders
 from grader.engine.check import Check
-from grader.engine.run import Run, start_server
+from grader.engine.run import Run
+from grader.engine.servers import start_server
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
 

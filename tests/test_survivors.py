@@ -31,7 +31,8 @@ JUDGE = """
 import sys
 from pathlib import Path
 from grader.contract import WEEK
-from grader.engine.run import grade, start_server
+from grader.engine.run import grade
+from grader.engine.servers import start_server
 from grader.engine.submission.read import read
 server = start_server(WEEK, sys.argv[1])
 print("GRADING", flush=True)

@@ -18,8 +18,9 @@ from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine import reports, trouble
 from grader.engine.contract import Contract
-from grader.engine.run import Run, grade, surroundings
+from grader.engine.run import Run, grade
 from grader.engine.run_folders import private_folder, remove_folder
+from grader.engine.servers import surroundings
 from grader.engine.submission.read import read
 from grader.engine.worker import processes
 from grader.engine.worker.trusted.start import Server, start

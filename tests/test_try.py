@@ -15,7 +15,8 @@ from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.engine.check import Check
 from grader.engine.front import try_check
-from grader.engine.run import Run, surroundings
+from grader.engine.run import Run
+from grader.engine.servers import surroundings
 from grader.engine.submission.read import read
 from grader.engine.worker.in_process import InProcessServer
 

@@ -24,8 +24,8 @@ from grader.engine.many.judging import code_digest, demand_same
 from grader.engine.many.warm import Warm
 from grader.engine.rubric import Rubric
 from grader.engine.run import look_at
-from grader.engine.run import start_server as start_for
 from grader.engine.seen import Record
+from grader.engine.servers import start_server as start_for
 from grader.engine.submission.read import Submission
 from grader.engine.submission.strays import Search, Stray
 from grader.engine.worker.trusted.start import Server

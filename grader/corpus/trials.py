@@ -18,7 +18,7 @@ from grader.engine.many.warm import Warm
 from grader.engine.result import CheckResult, Result
 from grader.engine.rubric import Rubric
 from grader.engine.run import grade
-from grader.engine.run import start_server as start_for
+from grader.engine.servers import start_server as start_for
 from grader.engine.submission.read import read
 from grader.engine.worker.trusted.start import Server
 

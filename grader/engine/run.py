@@ -35,8 +35,7 @@ from grader.engine.submission.read import Submission
 from grader.engine.trouble import stack_of
 from grader.engine.wording import FAULTS, todo_of
 from grader.engine.worker.raised import Raised
-from grader.engine.worker.surroundings import Surroundings
-from grader.engine.worker.trusted.start import OnProgress, Server, start
+from grader.engine.worker.trusted.start import OnProgress, Server
 
 # What comes of an answer of another shape than a probe gives: somebody else than the probe wrote it
 ODD_ANSWER = (TypeError, AttributeError, IndexError, KeyError, ValueError, ArithmeticError)
@@ -74,21 +73,6 @@ class Verdict:
     @property
     def may_be_ours(self) -> bool:
         return bool(self.traces) and self.status in ("failed", "crashed", "grader_error")
-
-
-def start_server(contract: Contract, kind: str | None = None, isolation: str | None = None) -> Server:
-    """A warm server with what the week's probes need imported; for one run or for many."""
-    return start(kind, private_folder(), isolation, surroundings(contract), remove_folder)
-
-
-def surroundings(contract: Contract) -> Surroundings:
-    """What a worker must know of a week."""
-    return Surroundings(
-        runtime=contract.module(contract.runtime),
-        preload=tuple(map(contract.module, contract.preload)),
-        code=(str(contract.folder / "__init__.py"), str(contract.folder / "probes")),
-        hidden=str(contract.rubric_path),
-    )
 
 
 class Run:

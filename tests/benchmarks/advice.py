@@ -23,7 +23,8 @@ from grader.corpus import entries as corpus  # noqa: E402
 from grader.corpus.trials import KEY  # noqa: E402
 from grader.engine.result import Result  # noqa: E402
 from grader.engine.rubric import load_toml  # noqa: E402
-from grader.engine.run import grade, start_server  # noqa: E402
+from grader.engine.run import grade  # noqa: E402
+from grader.engine.servers import start_server  # noqa: E402
 from grader.engine.submission.read import read  # noqa: E402
 
 FILE = {"fault-in-data": "data.py", "fault-in-network": "model.py", "pixels-do-not-suit": "data.py"}

@@ -25,7 +25,8 @@ sys.path.append(str(ROOT))
 
 from grader.contract import WEEK  # noqa: E402
 from grader.corpus.entries import load, reference, source_of  # noqa: E402
-from grader.engine.run import grade, start_server  # noqa: E402
+from grader.engine.run import grade  # noqa: E402
+from grader.engine.servers import start_server  # noqa: E402
 from grader.engine.submission.read import read  # noqa: E402
 
 PARTS = ("data", "model", "training")

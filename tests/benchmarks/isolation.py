@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
 
 from grader.contract import WEEK  # noqa: E402
-from grader.engine.run import surroundings  # noqa: E402
+from grader.engine.servers import surroundings  # noqa: E402
 from grader.engine.worker.trusted.fork_client import ForkServer  # noqa: E402
 from grader.engine.worker.trusted.job import Limits, Request  # noqa: E402
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from grader.contract import WEEK
 from grader.engine.rubric import load_rubric
-from grader.engine.run import Run, surroundings
+from grader.engine.run import Run
+from grader.engine.servers import surroundings
 from grader.engine.submission.read import read
 from grader.engine.worker.in_process import InProcessServer
 

@@ -199,9 +199,9 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
         fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message, came_from=raised)
     shape = re.search(r"shape '\[([\d, ]+)\]' is invalid for input of size (\d+)", message)
     if shape:
-        product, size = math.prod(map(int, shape[1].split(","))), int(shape[2])
-        if product == PIXELS < size and size % PIXELS == 0:
-            facts = {"message": message, "size": size, "count": size // product, "product": product}
+        wanted, there = math.prod(map(int, shape[1].split(","))), int(shape[2])
+        if wanted == PIXELS < there and there % PIXELS == 0:
+            facts: dict[str, Any] = {"message": message, "size": there, "count": there // PIXELS, "product": PIXELS}
             fail("reshape-without-batch", came_from=raised, **facts)
     for pattern, finding in (
         (r"[Ee]xpected \d+-?D|must be \d-D|must be at least \d-D", "axes-do-not-fit"),

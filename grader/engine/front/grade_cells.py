@@ -8,7 +8,6 @@ trouble of the grader's own.
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import json
 import queue
@@ -39,13 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, contract: Contract) -> int:
-    asked = queue.Queue[Path]()
-    threading.Thread(target=read_input, args=(asked,), daemon=True).start()
-    events = queue.Queue[Event]()
+    asked, events = queue.Queue[Path | None](), queue.Queue[Event | None]()
+    threading.Thread(target=read_input, args=(asked, events), daemon=True).start()
     session: Session | None = None
     try:
-        while True:
-            folder = asked.get(timeout=IDLE_SECONDS)
+        while folder := asked.get(timeout=IDLE_SECONDS):
             try:
                 if session is None:
                     contract.verify()
@@ -55,22 +52,24 @@ def run(arguments: argparse.Namespace, contract: Contract) -> int:
                 status, why = NOTHING, str(error)
             write_text(folder / ERRORS, why)
             print(f"{DONE} {status}", flush=True)
-    except queue.Empty:
-        return 0
+    except (queue.Empty, EOFError):
+        pass
     finally:
         if session is not None:
             session.close()
+    return 0
 
 
-def read_input(asked: queue.Queue[Path]) -> None:
-    """At the end of it whoever asked has ended, or wants this to end."""
+def read_input(asked: queue.Queue[Path | None], events: queue.Queue[Event | None]) -> None:
+    """At the end of it whoever asked has ended, or wants this to end: None says so to all who wait."""
     for line in sys.stdin:
         asked.put(Path(line.rstrip("\n")))
-    _thread.interrupt_main()
+    asked.put(None)
+    events.put(None)
 
 
-def serve(folder: Path, session: Session, events: queue.Queue[Event]) -> tuple[int, str]:
-    """(status, a sentence where there is no report). Raises OSError."""
+def serve(folder: Path, session: Session, events: queue.Queue[Event | None]) -> tuple[int, str]:
+    """(status, a sentence where there is no report). Raises OSError, and EOFError when nobody waits for it any more."""
     contract = session.contract
     request = json.loads((folder / REQUEST).read_text(encoding="ascii"))
     live = Live(contract, request["parts"] or list(contract.part_names))
@@ -81,7 +80,8 @@ def serve(folder: Path, session: Session, events: queue.Queue[Event]) -> tuple[i
 
     number = session.ask(submission, parts=request["parts"] or None)
     while True:
-        event = events.get()
+        if (event := events.get()) is None:
+            raise EOFError
         if event.number not in (number, 0):  # 0: of the session itself
             continue
         if isinstance(event, NotGraded):

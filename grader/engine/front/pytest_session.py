@@ -12,13 +12,15 @@ import pytest
 from grader.engine import reports
 from grader.engine.check import Check, GraderTrouble
 from grader.engine.contract import Contract, Pool
+from grader.engine.front import ahead
 from grader.engine.hints import load_hints
 from grader.engine.keys import BadKey, Key, installation_key, read_key
 from grader.engine.printable import one_line
 from grader.engine.result import Result
 from grader.engine.rubric import BadRubric, load_rubric
-from grader.engine.run import Run, start_server
+from grader.engine.run import Run
 from grader.engine.run_folders import sweep_stale
+from grader.engine.servers import start_server
 from grader.engine.submission.read import NoSubmission, read
 from grader.engine.worker.tiers import NotConfined
 
@@ -44,7 +46,7 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         raise pytest.UsageError("--worker=fork works on Linux only; leave it out.")
     try:
         isolation = None if options.isolation == "best" else options.isolation
-        server = start_server(contract, options.worker, isolation)
+        server = ahead.taken(config) or start_server(contract, options.worker, isolation)
     except NotConfined as error:
         advice = " Leave --isolation=confined out to run in practice mode."
         raise no_score(config, f"This run was to be confined. {error}", advice) from error

@@ -25,7 +25,8 @@ from grader.engine.front.pytest_session import BadSeed, seed_in
 from grader.engine.keys import BadKey, installation_key, read_key
 from grader.engine.result import CheckResult
 from grader.engine.rubric import BadRubric, load_rubric
-from grader.engine.run import Run, surroundings
+from grader.engine.run import Run
+from grader.engine.servers import surroundings
 from grader.engine.student import Student
 from grader.engine.submission.read import NoSubmission, Submission, read
 from grader.engine.worker.in_process import InProcessServer

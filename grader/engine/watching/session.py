@@ -24,9 +24,10 @@ from grader.engine.many.warm import Stopped, Warm
 from grader.engine.printable import one_line
 from grader.engine.result import CheckResult, Result
 from grader.engine.rubric import load_rubric
-from grader.engine.run import Kept, Run, start_server
+from grader.engine.run import Kept, Run
 from grader.engine.run_folders import private_folder, remove_folder
 from grader.engine.seen import Record, told
+from grader.engine.servers import start_server
 from grader.engine.student import Inputs
 from grader.engine.submission import apart, strays
 from grader.engine.submission.read import NoSubmission, Submission
