@@ -26,6 +26,7 @@ from grader.engine.seen import Seen
 from grader.engine.submission.read import Submission, read
 from grader.engine.watching import saves
 from grader.engine.watching.order import in_order
+from grader.engine.watching.page import Page
 from grader.engine.watching.reuse import may_stand, reached
 from grader.engine.watching.saves import Saves
 from grader.engine.watching.screen import frame
@@ -333,6 +334,17 @@ def test_everything_can_be_shown_and_the_keys_explained():
     assert everything.count("The usual cause.") == 2
     assert "ends this" in drawn(turned(shown, "help"))
     assert turned(turned(shown, "help"), "help").view == "step"
+
+
+def test_a_page_that_cannot_be_written_is_said_and_written_once_it_can(tmp_path):
+    (tmp_path / "report").write_text("in the way", encoding="utf-8")
+    page = Page(tmp_path / "report")
+    page.draw(WRONG)
+    assert page.now() is None and page.problem.startswith(f"{tmp_path / 'report'} cannot be written: ")
+    (tmp_path / "report").unlink()
+    page.draw(RIGHT)
+    assert page.now() == page.path and page.path.is_file() and page.problem == ""
+    page.close()
 
 
 # -- saves

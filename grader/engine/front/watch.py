@@ -165,7 +165,10 @@ class Watch:
     def open_report(self) -> None:
         assert self.page is not None
         path = self.page.now()
-        note = NO_REPORT if path is None else OPENED.format(path) if show_page(path) else BLIND.format(path)
+        if path is None:
+            note = self.page.problem or NO_REPORT
+        else:
+            note = (OPENED if show_page(path) else BLIND).format(path)
         self.shown = replace(self.shown, note=note)
 
 

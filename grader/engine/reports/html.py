@@ -6,6 +6,7 @@ sections of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -86,10 +87,18 @@ def fit_to_show(value: Any) -> Any:
 
 
 def linked(text: str, links: Sequence[str]) -> Markup:
-    """The text escaped, with these addresses as links; others stay text, whoever wrote them."""
+    """The text escaped, with these addresses as links and `code` as code; other addresses stay text, whoever wrote
+    them."""
     anchor = Markup('<a href="{0}" rel="noreferrer">{0}</a>')
     pieces = apart(fit_to_show(text), links)
-    return Markup("").join(anchor.format(piece) if is_link else escape(piece) for piece, is_link in pieces)
+    return Markup("").join(anchor.format(piece) if is_link else with_code(piece) for piece, is_link in pieces)
+
+
+def with_code(text: str) -> Markup:
+    """The text escaped; what stands between two backticks on a line as code."""
+    between = re.split(r"`([^`\n]+)`", text)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(piece) if at % 2 else escape(piece) for at, piece in enumerate(between))
 
 
 def parts(result: Result) -> list[dict[str, Any]]:

@@ -34,13 +34,14 @@ class Page:
             self.changed.notify_all()
 
     def now(self) -> Path | None:
-        """The page with the newest result, drawn without waiting for a rest; None when there was none yet."""
+        """The page with the newest result, drawn without waiting for a rest; None when there was none yet, or when it
+        could not be written: then `problem` says so."""
         with self.changed:
             self.hurry = True
             self.changed.notify_all()
             self.changed.wait_for(lambda: self.result is None, END_SECONDS)
             self.hurry = False
-            return self.path if self.drawn else None
+            return self.path if self.drawn and not self.problem else None
 
     def close(self) -> None:
         """Write what is still to be written."""
