@@ -207,6 +207,14 @@ def test_a_fault_is_told_by_its_cell_with_the_other_cells_still_stubs(grade):
     assert [update for _, update in shell.published] == [False, *[True] * len(lines)], "one place, written over"
 
 
+def test_a_cell_that_cannot_be_read_is_the_one_that_was_run(grade):
+    """Its syntax error stops the cell of another TODO of the same file too."""
+    transform = "def make_transform():\n    return transforms.ToTensor()"
+    shown = grade(Shell(transform, "def make_loaders(root):\n    a = 1\n   b = 2\n    return a, b"), "data")
+    assert "the cell of TODO 2, which cannot be run" in shown["text/plain"], shown["text/plain"]
+    assert "This is the cell as you ran it in [2]." in shown["text/html"]
+
+
 def test_where_no_line_can_be_written_over_only_the_end_is_shown(grade):
     shell = Shell("def DigitClassifier(:\n    pass", kernel=False)
     shown = grade(shell, "model")

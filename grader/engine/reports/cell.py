@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -37,7 +38,10 @@ def html(result: Result, all_hints: bool = False, ran: Mapping[int, int] | None 
     heading, texts = next_step(result)
     done = not heading
     step = result.next_step
-    number = (ran or {}).get(step.todo) if step is not None and step.status not in ("todo", "grader_error") else None
+    number = None
+    if step is not None and step.status not in ("todo", "grader_error"):
+        told = re.search(r"TODO (\d+)", step.place)  # a cell that cannot be read stops those of other TODOs
+        number = (ran or {}).get(int(told[1]) if told else step.todo)
     if done:
         heading, *texts = praise(result)
     return template().render(
