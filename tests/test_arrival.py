@@ -153,6 +153,39 @@ def test_of_two_submissions_the_newer_counts(tmp_path):
         assert one(arrival, "ada").notes == (told,)
 
 
+@pytest.mark.parametrize("corrected", ["ID/train.py", "ID/assignment/train.py", "more/ID/train.py", "ID.zip"])
+@pytest.mark.parametrize("form", ["Canvas", "Canvas, unpacked", "Moodle", "folders"])
+def test_a_corrected_file_given_beside_the_class_is_that_students(tmp_path, form, corrected):
+    """What is not in it is taken from before."""
+    students = [*CLASS, *(replace(CLASS[-1], key=f"more-{n}", name=f"More {n}") for n in range(9))]
+    whole = make(form, students, tmp_path / "class")
+    before = arrive([whole], tmp_path / "into", WEEK)
+    who = before.taken[0].id
+    tree = {
+        "train.py" if corrected.endswith(".zip") else corrected.removeprefix("more/").partition("/")[2]: b"# mended"
+    }
+    place = tmp_path / corrected.replace("ID", who)
+    given = laid(tree, place if place.suffix == ".zip" else tmp_path / corrected.split("ID")[0] / who, {"": 10**6})
+    given = tmp_path / "more" if corrected.startswith("more/") else given
+    for paths in ([whole, given], [given, whole]):
+        arrival = arrive(paths, tmp_path / "into", WEEK)
+        assert ids(arrival) == ids(before) and arrival.unusable == ()
+        files = submitted(one(arrival, who))
+        assert files["train.py"] == b"# mended" and len(files) == len(WEEK.files)
+        assert any("taken from before: data.py of " in note for note in one(arrival, who).notes)
+
+
+def test_what_is_nobodys_does_not_make_a_class_one_students(tmp_path):
+    export = make("Canvas, unpacked", CLASS, tmp_path / "class")
+    (export / "train.py").write_bytes(b"# whose?")
+    arrival = arrive([export], tmp_path / "into", WEEK)
+    assert len(arrival.taken) == len(CLASS) and [what for what, _ in arrival.unusable] == ["train.py"]
+    (tmp_path / "train.py").write_bytes(b"# whose?")
+    (export / "train.py").unlink()
+    arrival = arrive([export, tmp_path / "train.py"], tmp_path / "into", WEEK)
+    assert len(arrival.taken) == len(CLASS) and "Nobody can say whose it is" in arrival.unusable[0][1]
+
+
 def test_a_student_with_two_versions_is_not_a_class(tmp_path):
     trees = [work(f"{who} {version}", f"{who}/{version}/") for who in ("ada", "kurt") for version in ("old", "new")]
     tree = {path: content for one in trees for path, content in one.items()} | work("emmy", "emmy/")

@@ -213,7 +213,15 @@ def that_counts(found: Sequence[Found], failed: Sequence[tuple[str, str]]) -> Fo
         names = listed([one.unit.where for one in others[:5]])
         rest = f"the other was {names}" if len(others) == 1 else f"the others were {names}"
         notes.insert(0, f"{numbered(len(found))} submissions: {why}, {newest.unit.where}; {rest}")
-    return Found(newest.unit, newest.work, newest.time, (*notes, *newest.notes))
+    work, borrowed = newest.work, dict[str, Found]()
+    if work.notebook is None:  # who corrects one file often hands in that one alone
+        for one in sorted(others, key=lambda one: one.time or LONG_AGO):
+            borrowed |= {file: one for file in one.work.files if file not in work.files}
+    if borrowed:
+        named = listed([f"{file} of {one.unit.where}" for file, one in borrowed.items()])
+        notes.insert(1, f"what the newer one lacks was taken from before: {named}")
+        work = replace(work, files={**work.files, **{file: one.work.files[file] for file, one in borrowed.items()}})
+    return Found(newest.unit, work, newest.time, (*notes, *newest.notes))
 
 
 def arrived(id: str, one: Found, into: Path, contract: Contract, is_suffixed: bool) -> Arrived:

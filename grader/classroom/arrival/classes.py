@@ -7,16 +7,19 @@ student's own folder no name means anything: nobody can hand in for somebody els
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from grader.classroom.arrival import exports
 from grader.classroom.arrival.exports import Form, Owner
+from grader.classroom.arrival.laying_out import short
 from grader.classroom.arrival.nodes import A_CLASS, ARCHIVE, FILE, FOLDER, NOTEBOOK, Node, gathered
 from grader.classroom.arrival.works import Works
 from grader.engine.submission.read import NOT_SUBMITTED
 
 DEEPEST = 4  # folders around a class
+FORMED, NAMED = 4, 8  # students that make a class: where a system gave it its form, and where only names tell
+NOBODYS = "Nobody can say whose it is: put it into a folder that is called as the student's in students/."
 CODE = re.compile(r"\.(py|ipynb)(\.txt)?$", re.IGNORECASE)
 
 
@@ -47,6 +50,8 @@ class Classes:
 
     def split(self, node: Node, above: str = "", deep: int = 0) -> Split:
         """The students in a folder or archive. above: where it lies, for people."""
+        if deep == 0 and not node.gathered and (form := exports.form_of(node)) and len(owners(node, form)) > 1:
+            return self.of_form(node, form, above)  # what else lies in an export does not make it one student's
         if is_place(node) and self.works.home(node) is not None:
             return Split([self.unit(node, above)])
         submitted = node.children.get("submitted")
@@ -54,6 +59,9 @@ class Classes:
             return self.split(submitted, within(above, submitted.shown), deep + 1)
         form = exports.form_of(node)
         found = self.of_form(node, form, above) if form else self.by_names(node, above, deep)
+        if node.gathered and not any(unit.node is node for unit in found.units):
+            loose = [child for child in node.children.values() if child.kind == FILE]
+            found.unusable += [(within(above, one.shown), NOBODYS) for one in loose if self.works.is_bare(one.name)]
         for said in dict.fromkeys([*([node.problem] if node.problem else []), *node.left_out]):
             found.unusable.append((above or node.shown, said if said.endswith(".") else f"{said}."))
         return found
@@ -99,9 +107,42 @@ class Classes:
             found.units.append(self.unit(folder, above))  # one notebook alone is named by its folder
         else:
             sections = self.sections(full, folder.gathered) if deep < DEEPEST else set()
+            classes = self.whole_classes(full) - sections if folder.gathered else set()
             for unit in full:
-                found.add(self.split(unit.node, unit.where, deep + 1) if id(unit.node) in sections else Split([unit]))
+                if id(unit.node) in sections | classes:
+                    found.add(self.split(unit.node, unit.where, deep + 1))
+            known = dict[str, Owner]()
+            for owner in [unit.owner for unit in found.units] if classes else ():
+                known |= {owner.key: owner, short(owner.key): owner}
+            for unit in full:
+                if id(unit.node) not in sections | classes:
+                    found.add(self.beside_a_class(unit, known, deep))
         return found
+
+    def whole_classes(self, units: list[Unit]) -> set[int]:
+        """The ids of the nodes, of several that a teacher named one by one, that hold far more students than there are
+        other nodes: a class, with somebody's newer file given beside it."""
+        others = len(units) - 1
+        held = {
+            id(unit.node): len(owners(unit.node, form))
+            if (form := exports.form_of(unit.node))
+            else len(set(self.students_in(unit.node))) * FORMED // NAMED
+            for unit in units
+        }
+        return {node for node, count in held.items() if count >= max(FORMED, 3 * others)}
+
+    def beside_a_class(self, unit: Unit, known: Mapping[str, Owner], deep: int) -> Split:
+        """What was given beside a whole class: one student's, or a folder with folders that are called as students.
+
+        known: {what a folder may be called: whose it then is}
+        """
+        inner = self.split(unit.node, unit.where, deep + 1) if known and is_place(unit.node) else Split()
+        if not inner.units or any(one.owner.key not in known for one in inner.units):
+            inner = Split([unit])
+        for at, one in enumerate(inner.units):
+            if (owner := known.get(one.owner.key)) is not None:
+                inner.units[at] = replace(one, owner=replace(owner, time=None, late=None, notes=()))
+        return inner
 
     def named(self, folder: Node, above: str) -> Iterator[Unit]:
         """What may be a student's in a folder, by its name."""
@@ -159,6 +200,11 @@ class Classes:
     def unit(self, node: Node, where: str) -> Unit:
         kind = {ARCHIVE: "archives", FOLDER: "clones" if node.is_clone else "folders"}.get(node.kind, "files")
         return Unit(exports.by_name(node, kind), node, where or node.shown)
+
+
+def owners(node: Node, form: Form) -> set[str]:
+    """The keys of all to whom something in a class's folder belongs."""
+    return {owner.key for child in node.children.values() for owner, _ in form.of(child)}
 
 
 def is_place(node: Node) -> bool:

@@ -53,8 +53,14 @@ class Work:
 
     @property
     def renamed(self) -> list[str]:
-        """What is to be said of files that had another name."""
-        return [f"{node.shown} was taken as {file}" for file, node in self.files.items() if node.name != file]
+        """What is to be said of files that had another name; not of a number that systems give to what is handed in
+        again."""
+        again = re.compile(r"(.+)-\d{1,3}(\.py)")
+        return [
+            f"{node.shown} was taken as {file}"
+            for file, node in self.files.items()
+            if node.name != file and not (self.home.gathered and again.sub(r"\1\2", node.name) == file)
+        ]
 
 
 class Works:
@@ -187,6 +193,11 @@ class Works:
             return None
         file = next(file for file in self.contract.files if file.removesuffix(".py").lower() == found["stem"].lower())
         return (found["prefix"] or "").rstrip("-_. "), file, int(found["number"] or 0)
+
+    def is_bare(self, name: str) -> bool:
+        """Whether a file's name is one of the contract's and says nothing of a student."""
+        said = self.said(name)
+        return said is not None and not said[0]
 
     def is_ours(self, notebook: Node) -> bool:
         """Whether it has the exercises; one that cannot be read is not judged here."""
