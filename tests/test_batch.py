@@ -225,6 +225,33 @@ def test_ctrl_c_says_how_to_go_on(looking, tmp_path, capsys):
     assert grade(folder, out) == 0 and "ada" not in {name for name, _, _ in looking.ran}
 
 
+def test_a_gradebook_gives_names_and_is_filled_or_it_is_said_at_the_end(looking, tmp_path, capsys):
+    folder = hand_in(tmp_path / "class", ada="", bob="accuracy = 0.91")
+    out, book = tmp_path / "out", tmp_path / "book.csv"
+    book.write_text("username,name,Week 3\nada,Ada L.,\nbob,Bob B.,\neve,Eve E.,\n", encoding="utf-8")
+    assert grade(folder, out, "--fill", book) == 0
+    said = capsys.readouterr().out
+    assert "No score yet, so nothing was filled in: Eve E. (nothing handed in)." in said
+    assert (out / "filled" / "book.csv").read_text(encoding="utf-8").count("100") >= 1
+    assert "Ada L." in (out / "grades.csv").read_text(encoding="utf-8-sig")
+    assert grade(folder, out, "--fill", book, "--column", "Week 9") == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == 'The gradebook was not filled: book.csv has no column "Week 9"; say --column with one of "Week 3".'
+    assert not (out / "filled" / "book.csv").exists(), "one of an earlier run looks like this one's"
+
+
+def test_who_was_late_is_said(looking, tmp_path, capsys):
+    folder = hand_in(tmp_path / "class", ada="", bob="accuracy = 0.91")
+    for name in ("ada", "bob"):
+        for file in (folder / name).iterdir():
+            os.utime(file, (1_700_000_000 + 100_000 * (name == "bob"),) * 2)
+    assert grade(folder, tmp_path / "out", "--due", "2023-11-15T00:00:00+01:00") == 0
+    assert "Late: 1 of 2 (bob)." in capsys.readouterr().out
+    assert "handed in 2023-11-16 03:00, late by 1 day, 3:00:00" in (tmp_path / "out" / "grades.csv").read_text(
+        "utf-8-sig"
+    )
+
+
 def test_a_full_disk_ends_with_a_sentence_and_goes_on(looking, tmp_path, capsys, monkeypatch):
     folder = hand_in(tmp_path / "class", ada="", bob="accuracy = 0.91", eve="accuracy = 0.92")
     out, put = tmp_path / "out", Store.put

@@ -76,7 +76,7 @@ def number(text: str) -> int:
 
 
 def run(args: argparse.Namespace, contract: Contract = WEEK) -> int:
-    """Exit status: 0 all graded, 1 something needs a human, 2 nothing could begin or go on, 130 stopped."""
+    """Exit status: 0 all done, 1 something needs a human, 2 nothing could begin or go on, 130 stopped."""
     try:
         wished = handing_back.wishes(args)
         folder = Folder(args.out, WEEK)
@@ -257,13 +257,16 @@ class Batch:
         told += f", in {minutes:.1f} minutes" if self.ran else "; nothing had to be run"
         sources = {case.arrived.id: case.submission.files for case in self.cases if case.submission is not None}
         rows, out = [case.row for case in self.cases], self.folder.out
-        for sentence in handing_back.hand_back(rows, self.unusable, sources, self.wished, out):
+        handed = handing_back.hand_back(rows, self.unusable, sources, self.wished, out)
+        for sentence in handed.sentences:
             print(one_line(sentence, 1000))
         print(f"{told}. The class: {out / page.NAME}, {out / handing_back.GRADES}; each report: {out / STUDENTS}.")
         left = len(bad) + len(self.unusable)
         if left:
             print(f"{left} {'needs' if left == 1 else 'need'} a look: see above. The same command tries those again.")
-        return 1 if left else 0
+        for sentence in handed.undone:
+            print(one_line(sentence, 1000))
+        return 1 if left or handed.undone else 0
 
 
 def kinds(cases: Sequence[Case]) -> str:

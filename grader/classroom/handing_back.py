@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from grader.classroom import gradebooks, grades, overrides, roster
-from grader.classroom.collect import BadTime, moment, now, utc_of
+from grader.classroom.collect import BadTime, moment, now
 from grader.classroom.gradebooks.book import BadGradebook
 from grader.classroom.grades import Row
 from grader.classroom.page import page
 from grader.classroom.roster import Roster
 from grader.contract import WEEK
+from grader.engine.printable import listed
 from grader.engine.submission.safe_files import write_bytes, write_text
 
 GRADES, FILLED, JPLAG_SKELETON = "grades.csv", "filled", "skeleton"
@@ -22,6 +23,14 @@ GRADES, FILLED, JPLAG_SKELETON = "grades.csv", "filled", "skeleton"
 
 class BadOption(ValueError):
     """An option that cannot be used; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class HandedBack:
+    """sentences: what was made, for the teacher; undone: what was asked for and could not be made, and why"""
+
+    sentences: tuple[str, ...]
+    undone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,12 @@ def wishes(args: argparse.Namespace) -> Wishes:
         gradebooks.demand_fillable(args.fill)
     if args.export_jplag is not None and args.export_jplag.exists() and any(args.export_jplag.iterdir()):
         raise BadOption(f"{args.export_jplag} is not empty: give --export-jplag a new folder.")
-    read = roster.read(args.roster) if args.roster else None
+    try:
+        read = roster.read(args.roster or args.fill) if args.roster or args.fill else None
+    except roster.BadRoster:
+        if args.roster:
+            raise
+        read = None  # a gradebook that says less than who is who
     return Wishes(due, read, args.fill, args.column, classroom50, args.scores, args.export_jplag, args.anonymous)
 
 
@@ -79,13 +93,15 @@ def hand_back(
     sources: Mapping[str, Mapping[str, bytes]],
     wished: Wishes,
     out: Path,
-) -> list[str]:
+) -> HandedBack:
     """Write everything into the output folder. What one thing cannot do is a sentence, and the others are done.
 
-    sources: {id: its files}. Returns sentences. Raises OSError.
+    sources: {id: its files}. Raises OSError.
     """
-    said: list[str] = []
+    said, undone = list[str](), list[str]()
     rows = [with_late(row, wished.due) for row in rows]
+    if late := [row.name or row.id for row in rows if row.late]:
+        said.append(f"Late: {len(late)} of {len(rows)} ({listed(late)}).")
     if wished.roster is not None:
         rows, told = roster.applied(wished.roster, rows)
         said += told
@@ -99,19 +115,25 @@ def hand_back(
         try:
             said += gradebooks.fill(wished.fill, rows, wished.column, out / FILLED).sentences
         except BadGradebook as error:
-            said.append(f"No gradebook was filled: {error}")
+            undone.append(f"The gradebook was not filled: {error}")
+            (out / FILLED / wished.fill.name).unlink(
+                missing_ok=True
+            )  # of an earlier run: it would look like this one's
     if wished.classroom50 is not None:
         try:
             made = overrides.overrides(rows, *wished.classroom50, now(), wished.scores)
         except overrides.BadScores as error:
-            said.append(f"No overrides were made: {error}")
+            undone.append(f"The overrides were not made: {error}")
         else:
             write_text(out / FILLED / "scores.json", made.text)
             said += [*made.sentences, f"The overrides are in {out / FILLED / 'scores.json'}."]
     if wished.jplag is not None:
         export(sources, wished.jplag)
-        said.append(f"For JPlag: --base-code {JPLAG_SKELETON}, in {wished.jplag}.")
-    return said
+        said.append(
+            f"For JPlag: java -jar jplag.jar -l python3 -bc {JPLAG_SKELETON} {wished.jplag}. "
+            f"For Dolos: dolos run -l python {wished.jplag}/*/*.py."
+        )
+    return HandedBack(tuple(said), tuple(undone))
 
 
 def with_late(row: Row, due: datetime | None) -> Row:
@@ -119,7 +141,11 @@ def with_late(row: Row, due: datetime | None) -> Row:
     if due is None or row.submitted_at is None:
         return row
     late = row.submitted_at > due
-    note = (f"handed in {utc_of(row.submitted_at)}, after {utc_of(due)}",) if late else ()
+    at, after = (
+        row.submitted_at.astimezone(due.tzinfo),
+        timedelta(seconds=int((row.submitted_at - due).total_seconds())),
+    )
+    note = (f"handed in {at:%Y-%m-%d %H:%M}, late by {after}",) if late else ()
     return replace(row, late=late, notes=(*row.notes, *note))
 
 

@@ -15,7 +15,11 @@ from typing import NamedTuple
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 DELIMITERS = (",", ";", "\t")
-NO_TEXT = {b"PK\x03\x04": "an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook", b"%PDF": "a PDF file"}
+NO_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF file",
+}
 LARGEST = 64 << 20  # bytes
 LOOKED_AT = 200  # rows, to tell what separates the cells
 LINE_END = re.compile(r"\r\n|\r|\n")

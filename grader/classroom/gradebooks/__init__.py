@@ -124,8 +124,8 @@ def recognised(sheet: Sheet) -> Gradebook:
         names = ", ".join(f'"{one_line(title, 40)}"' for title in sheet.titles[:8])
         told = "cells separated by commas, semicolons or tabs, and " if len(sheet.titles) == 1 else ""
         raise BadGradebook(
-            f"{sheet.name} needs {told}a first line in which one column is called id, username, email, sid, or as "
-            f"Canvas, Moodle or Blackboard call it; its first line is {names}."
+            f"{sheet.name} is no gradebook or list of a class: it needs {told}a first line in which one column is "
+            f"called id, username, email, sid, or as Canvas, Moodle or Blackboard call it; its first line is {names}."
         )
     if not book.people:
         raise BadGradebook(f"{sheet.name} names no student: below its first line there is nothing.")
@@ -144,7 +144,7 @@ def filled_in(
     for line, row in rows.items():
         old = sheet.at(line, target.place)
         if row.score is None:
-            without.append(f"{row.id} ({row.status})")
+            without.append(f"{row.name or row.id} ({row.status})")
         elif line in book.locked:
             kept.append(f"{row.id} ({book.locked[line]})")
         elif re.fullmatch(book.kept, old):

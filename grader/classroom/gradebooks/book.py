@@ -75,7 +75,8 @@ def holds_points(sheet: Sheet, rows: Mapping[int, Person], column: int) -> bool:
 
 
 def chosen(book: Gradebook, asked: str | None, most: int | None, file: str) -> Column:
-    """The column to fill. asked: a title, or what the teacher called it; most: the points a score can have.
+    """The column to fill. asked: a title, what the teacher called it, or how only one begins; most: the points a score
+    can have.
 
     Raises BadGradebook: no such column, one that takes no grade, or more than one that could be meant.
     """
@@ -99,8 +100,13 @@ def asked_for(book: Gradebook, asked: str, file: str) -> Column:
     found = [column for column in book.columns if plain(column.title) == wanted]
     found = found or [column for column in book.columns if plain(column.short) == wanted]
     found = [column for column in found if not column.refused] or found
+    able = [column for column in book.columns if not column.refused]
+    begins = re.compile(re.escape(wanted) + r"\b")
+    if not found and len(longer := [column for column in able if begins.match(plain(column.title))]) == 1:
+        found = longer
     if not found:
-        raise BadGradebook(f'{file} has no column "{one_line(asked, 80)}"; it has {titles(book.columns)}.')
+        told = f"say --column with one of {titles(able)}" if able else "and no other that takes a grade"
+        raise BadGradebook(f'{file} has no column "{one_line(asked, 80)}"; {told}.')
     if len(found) > 1:
         raise BadGradebook(
             f'{file} has {len(found)} columns "{one_line(asked, 80)}": give them different names in {book.system} and '

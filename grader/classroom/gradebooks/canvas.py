@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from grader.classroom.gradebooks.book import Column, Gradebook, number, persons
+from grader.classroom.people import Person
 from grader.classroom.sheets import Sheet
 
 KINDS = {"ID": "canvas_id", "SIS User ID": "sid", "SIS Login ID": "username"}
@@ -25,12 +26,17 @@ def read(sheet: Sheet) -> Gradebook | None:
     kinds = {KINDS[title]: place for place, title in enumerate(titles[:section]) if title in KINDS}
     kinds |= {"name": 0} if one_name else {"last_name": 0, "first_name": 1}
     maxima = next((row for row in range(1, len(sheet.rows)) if "Points Possible" in sheet.at(row, 0)), None)
-    students = {row: who for row, who in persons(sheet, kinds).items() if row != maxima}
+    students = {row: who for row, who in persons(sheet, kinds).items() if row != maxima and not is_test(who)}
     columns = [column(sheet, place, maxima) for place in range(section + 1, len(titles))]
     advice = f"Canvas wants only the columns that changed from {MANY} students on: delete the other assignments' first."
     return Gradebook(
         "Canvas", students, tuple(columns), advice=(advice,) if len(students) >= MANY else (), kept=r"(?i)EX|N/A"
     )
+
+
+def is_test(who: Person) -> bool:
+    """Whether it is the student that Canvas makes for the teacher to look through, who stands in every export."""
+    return who.get("name") == "Test Student" and "sid" not in who
 
 
 def column(sheet: Sheet, place: int, maxima: int | None) -> Column:
