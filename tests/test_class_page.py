@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,16 +17,18 @@ from typing import Any
 
 import pytest
 
+from grader.classroom.counting import spread
 from grader.classroom.grades import NOTHING, REJECTED, Row
 from grader.classroom.page import changes as since
 from grader.classroom.page import figures, scores
 from grader.classroom.page.attention import attention
 from grader.classroom.page.page import render, skeleton, write
+from grader.classroom.page.private import Quiet, own_places
 from grader.classroom.page.similar import similar, tokens_of
 from grader.contract import WEEK
 from grader.engine.hints import Hint, links_of, load_hints
 from grader.engine.result import CheckResult, Result
-from grader.engine.rubric import Tier
+from grader.engine.rubric import Tier, load_rubric
 from grader.engine.submission.manifest import CHANGED
 from tests.made_class import made_class, made_sources, renamed, written
 
@@ -72,13 +75,15 @@ def test_misconceptions_are_ranked_by_first_causes_and_what_followed_is_apart():
         row("hugo"),
         row("ines", "passed", "grader_error ours", "failed three"),
     ]
-    found = figures.misconceptions(rows, {"one": hint("one", "A one"), "two": hint("two", "A two")})
+    quiet = Quiet(rows, own_places(WEEK, HINTS))
+    found = figures.misconceptions(rows, {"one": hint("one", "A one"), "two": hint("two", "A two")}, quiet)
     assert [(m.id, [r.id for r in m.first], [r.id for r in m.followed]) for m in found] == [
         ("two", ["bela", "cora", "emil"], ["anna"]),
         ("one", ["anna", "dora"], ["bela", "emil"]),
         ("three", ["ines"], []),
     ]
     assert [m.share for m in found] == [3 / 7, 2 / 7, 1 / 7]
+    assert [m.rank for m in found] == [1, 2, 3]
     assert [(m.title, m.why) for m in found] == [
         ("A two", "Because of two"),
         ("A one", "Because of one"),
@@ -87,25 +92,55 @@ def test_misconceptions_are_ranked_by_first_causes_and_what_followed_is_apart():
     assert (found[0].cause, found[0].look, found[0].question) == ("Its cause", "train.py.", "Its question?")
 
 
+def test_who_share_a_count_share_a_rank():
+    rows = [row(f"s{n}", f"failed {finding}") for n, finding in enumerate("aabbcdd")]
+    found = figures.misconceptions(rows, {}, Quiet(rows))
+    assert [(m.id, m.rank) for m in found] == [("a", 1), ("b", 1), ("d", 1), ("c", 4)]
+
+
 def test_the_example_is_the_most_frequent_wording_and_names_nobody():
     title = {"one": hint("one", "A heading")}
     told = ["A heading. 3 of 4", "A heading. 2 of 4", "A heading. 2 of 4"]
     rows = [row(f"s{n}", f"failed one {text}") for n, text in enumerate(told)]
-    assert figures.misconceptions(rows, title)[0].sentence == "2 of 4"
+    assert figures.misconceptions(rows, title, Quiet(rows))[0].sentence == "2 of 4"
     rows = [
         row("a", "failed one A heading. Anna's file", name="Anna Y"),
         row("b", "failed one A heading. B's file", name="Cem"),
     ]
-    assert figures.misconceptions(rows, title)[0].sentence == "B's file"
-    rows = [row("a-77", "failed one A heading. 'müller.py' of A-77", name="Anna Müller", keys={"email": "am@x.org"})]
-    assert figures.misconceptions(rows, title)[0].sentence == "'[...].py' of [...]"
+    assert figures.misconceptions(rows, title, Quiet(rows))[0].sentence == "B's file"
+    rows = [row("a-77", "failed one A heading. Müller of A-77", name="Anna Müller", keys={"email": "am@x.org"})]
+    assert figures.misconceptions(rows, title, Quiet(rows))[0].sentence == "[...] of [...]"
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("No such file: '/home/ada lovelace/my data.csv'", "No such file: [...]"),
+    (r"No such file: C:\Users\ada\x.csv", "No such file: [...]"),
+    ("train.py imports ada_nets.py, from ada/nets", "train.py imports [...], from [...]"),
+    ("ask ada@uni.example.", "ask [...]."),
+    ("x / 255 and 3/4 of data.py, `model` and (64, 10)", "x / 255 and 3/4 of data.py, `model` and (64, 10)"),
+    ("said in Ada Byron's file, with 12 of 5", "said in [...]'s file, with 12 of 5"),
+])  # fmt: skip
+def test_paths_addresses_and_names_of_files_are_left_out_of_a_sentence(text, shown):
+    rows = [row("s1"), row("s2", name="Ada Byron", keys={"participant": "12"})]
+    assert Quiet(rows, own_places(WEEK, HINTS))(text, rows[0]) == shown
+
+
+def test_the_words_of_the_week_are_not_taken_for_paths():
+    quiet = Quiet([], own_places(WEEK, HINTS))
+    texts = [text for one in HINTS.values() for text in (one.title, one.seen, one.cause, one.look, one.question)]
+    assert [text for text in texts if quiet(text) != text] == []
+
+
+def test_a_line_of_code_is_shown_without_its_texts_and_comments():
+    line = """show("by Ada", x / 255, n='\\'a')  # Ada's"""
+    assert Quiet([]).code(line) == """show("", x / 255, n='')"""
 
 
 @pytest.mark.parametrize(("messages", "title"), [
     (["data.py is missing. Seen."], "data.py is missing"),
     (["data.py is missing. Seen.", "data.py is missing. Other."], "data.py is missing"),
-    (["data.py is missing. Seen.", "train.py is missing. Seen."], "... is missing"),
-    (["Something else"], "... is missing"),
+    (["data.py is missing. Seen.", "train.py is missing. Seen."], "A file is missing"),
+    (["Something else"], "A file is missing"),
 ])  # fmt: skip
 def test_a_heading_has_its_facts_where_all_have_the_same(messages, title):
     assert figures.title_of("file-missing", HINTS["file-missing"], messages) == title
@@ -137,6 +172,10 @@ def test_what_needs_a_human_is_named_and_nothing_else():
         row("ours", "passed", "grader_error ours The worker ended"),
         replace(row("encrypted"), status=REJECTED, notes=("the archive is encrypted",)),
         row("slip", "crashed syntax-error Python cannot read it", "blocked waits-for"),
+        row("killed", "failed one It returns None", "crashed process-killed Ended by SIGSEGV.", notes=(note,)),
+        row("half", "passed", "crashed out-of-memory It used up the memory."),
+        row("lucky", "passed", "passed", accuracy=0.901, notes=tuple(spread([0.888, 0.901]))),
+        row("unlucky", "passed", "passed", accuracy=0.889, notes=("a.py", *spread([0.889, 0.88, 0.87]))),
         row("near", "passed", "passed", accuracy=0.8888),
         row("changed", "passed", "passed", notes=("another note", note)),
     ]
@@ -144,15 +183,33 @@ def test_what_needs_a_human_is_named_and_nothing_else():
     recorded = {"accuracy": {**unusual.result.recorded["accuracy"], "remarks": ["holds-much"]}}
     rows.append(replace(unusual, result=replace(unusual.result, recorded=recorded)))
     groups = attention(rows, [("x.rar", "it cannot be opened")], WEEK, TIERS)
-    assert [[(case.row.id if case.row else case.source, case.what) for case in group.cases] for group in groups] == [
-        [("ours", "Check 1: The worker ended")],
-        [("encrypted", "the archive is encrypted")],
-        [("x.rar", "it cannot be opened")],
-        [("slip", "Python cannot read it")],
-        [("near", "88.88 %, 1.12 below 90 %: 20 points instead of 30")],
-        [("changed", note)],
-        [("unusual", "the files hold far more than a solution needs: look for stored answers or a stored network.")],
+    told = [[(case.row.id if case.row else "", case.what, case.note) for case in group.cases] for group in groups]
+    assert told == [
+        [("ours", "Check 1: The worker ended", "")],
+        [("encrypted", "", "the archive is encrypted")],
+        [("", "", "x.rar: it cannot be opened")],
+        [
+            ("killed", "Ended by SIGSEGV. 0 of 20 points. Files of the grader were changed too.", note),
+            ("half", "It used up the memory. 10 of 20 points.", ""),
+        ],
+        [("fresh", "", "")],
+        [("slip", "Python cannot read it", "")],
+        [("near", "88.88 %, 1.12 below 90 %: 20 points instead of 30", "")],
+        [
+            ("lucky", "88.8 %, 90.1 %. The best earns 30 points for its accuracy", ""),
+            ("unlucky", "88.9 %, 88.0 %, 87.0 %. The best earns 20 points for its accuracy", ""),
+        ],
+        [("changed", "", note)],
+        [
+            (
+                "unusual",
+                "the files hold far more than a solution needs: look for stored answers or a stored network.",
+                "",
+            )
+        ],
     ]
+    advice = {case.row.id: group.advice for group in groups for case in group.cases if case.row}
+    assert "--seeds 3" in advice["near"] and "--seeds" not in advice["unlucky"]
     assert attention([row("fine", "passed")], [], WEEK, TIERS) == ()
 
 
@@ -163,6 +220,14 @@ def test_what_needs_a_human_is_named_and_nothing_else():
 def test_only_those_just_below_a_tier_are_near_it(accuracy, said):
     groups = attention([row("a", "passed", accuracy=accuracy)], [], WEEK, TIERS)
     assert [case.what[: len(said)] for group in groups for case in group.cases] == ([said] if said else [])
+
+
+def test_whoever_has_no_points_is_listed_once():
+    rows = made_class(300)
+    groups = attention(rows, [], WEEK, load_rubric(WEEK).tiers)
+    listed = Counter(case.row.id for group in groups for case in group.cases)
+    none = [one.id for one in rows if one.score == 0]
+    assert len(none) > 5 and {listed[id] for id in none} == {1}
 
 
 # -- points ------------------------------------------------------------------------------------------------------------
@@ -343,22 +408,31 @@ class Reader(HTMLParser):
         self.attributes: list[tuple[str, str, str]] = []
         self.open: list[tuple[str, str]] = []
         self.plain: list[str] = []
+        self.in_sight: list[str] = []  # texts and attributes outside every hidden element
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in ("meta", "link", "input", "line", "rect", "circle"):
-            self.open.append((tag, dict(attrs).get("class") or ""))
+        self.open.append((tag, dict(attrs).get("class") or ""))
+        if not self.hidden:
+            self.in_sight += [value or "" for _, value in attrs]
+        if tag in ("meta", "link", "input", "line", "rect", "circle"):
+            self.open.pop()
+
+    @property
+    def hidden(self) -> bool:
+        return bool({"name", "hidden-first"} & {name for _, names in self.open for name in names.split()})
 
     def handle_endtag(self, tag: str) -> None:
         while self.open and self.open.pop()[0] != tag:
             pass
 
     def handle_data(self, data: str) -> None:
-        hidden = {"name", "hidden-first"} & {name for _, names in self.open for name in names.split()}
-        if not hidden and self.open and self.open[-1][0] not in ("script", "style"):
-            self.plain.append(data)
+        if not self.hidden and self.open:
+            self.in_sight.append(data)
+            if self.open[-1][0] not in ("script", "style"):
+                self.plain.append(data)
 
 
 def told_of(rows: list[Row]) -> set[str]:
@@ -394,6 +468,72 @@ def test_an_anonymous_page_names_nobody_in_either_file(tmp_path):
     for text in (path.read_text("utf-8"), (tmp_path / "class.json").read_text("utf-8")):
         assert [word for word in told_of(rows) if word in text] == []
         assert "@" not in re.sub(r"@media", "", text)
+
+
+MARK, ELSE = "zqxj", "vkwq"  # ELSE: in paths and names of files, and in no name of a student
+
+
+def marked(rows: list[Row]) -> list[Row]:
+    """The same class, with the mark in everything that people and systems can call a student or a file."""
+    made = []
+    for n, one in enumerate(rows):
+        keys = {kind: f"{MARK}{n}@{MARK}.example" if kind == "email" else f"{MARK}{n}" for kind in one.keys}
+        note = f"two submissions: the newer one counts, {ELSE}.zip/{one.id}_{MARK}.py"
+        changed = f"{CHANGED} (changed: {ELSE}/rubric.toml). It was not used."
+        places = f"'/home/{ELSE}/a b.csv', C:\\{ELSE}\\x, {ELSE}{n}.py, {ELSE}.ipynb, {ELSE}{n}@{ELSE}.example"
+        result = one.result
+        if result is not None:
+            submission = {**result.submission, "name": MARK, "notes": [changed if n % 9 == 0 else note]}
+            checks = [
+                replace(c, message=f"{c.message} {one.name} {MARK}{n}: {places}", hint=f"{c.hint}\nSee {places}?")
+                if c.status not in ("passed", "todo") else c
+                for c in result.checks
+            ]  # fmt: skip
+            result = replace(result, submission=submission, checks=tuple(checks))
+        names = {"id": f"{MARK}{n}-{one.id}", "name": f"{one.name} {MARK}", "keys": keys, "notes": (note,)}
+        made.append(replace(one, result=result, **names))
+    return made
+
+
+def test_what_can_name_somebody_stands_nowhere_while_names_are_hidden(tmp_path):
+    before, rows = marked(made_class(150)), marked(made_class(150, later=0.3))
+    sources = made_sources(rows)
+    for one in rows[:6]:
+        for file in sources[one.id]:
+            lines = sources[one.id][file].splitlines()
+            sources[one.id][file] = "\n".join(f"{line}  # {ELSE}, '{MARK}'" for line in lines)
+    unusable = [(f"{MARK}/a.rar", f"{ELSE}.rar cannot be opened")]
+    normal = render(rows, unusable, WEEK, before=since.summary(before), sources=sources)
+    assert normal.count(MARK) > 500 and "Lines in which most of what they share begins" in normal
+    assert [text for text in Reader(normal).in_sight if MARK in text or ELSE in text] == []
+    write(before, unusable, WEEK, tmp_path, sources=sources)
+    page = write(rows, unusable, WEEK, tmp_path, anonymous=True, sources=sources).read_text("utf-8")
+    for text in (page, (tmp_path / "class.json").read_text("utf-8")):
+        assert MARK not in text and ELSE not in text
+    assert "Lines in which most of what they share begins" in page and "Whose score changed" in page
+
+
+def test_without_names_not_even_the_order_tells_who_it_is():
+    rows = [row(f"s{n}", *["passed"] * (1 + n % 8)) for n in range(40)]
+    scores_shown = {
+        tuple(re.findall(r'</th><td class="number">(\d+)', render(rows, [], WEEK, anonymous=True))) for _ in range(3)
+    }
+    assert len(scores_shown) == 3
+
+
+def test_a_small_class_reads_as_one():
+    rows = made_class(16, seed=5)
+    words = " ".join(" ".join(Reader(render(rows, [], WEEK, sources=made_sources(rows))).plain).split())
+    assert "Discrimination" not in words and "too few to say whether a check tells" in words
+    whole = " ".join(Reader(render(made_class(60), [], WEEK)).plain)
+    assert "Discrimination" in whole and "95 % interval" in whole
+    for text in (words, whole):
+        assert not re.search(r"\btiers?\b", text)
+    alone = [row("a", "failed one"), row("b", "failed two"), row("c", "passed")]
+    page = render(alone, [], WEEK)
+    assert "No mistake is shared by two students; 1 of 3 has all points." in page
+    assert page.count("width: 33.3%") == 2, "a bar is a share of the class"
+    assert "No mistake is shared" not in render([*alone, row("d", "failed one")], [], WEEK)
 
 
 def test_it_is_small_and_refers_to_nothing_outside(big):

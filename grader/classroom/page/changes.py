@@ -111,7 +111,7 @@ def read(path: Path) -> tuple[Summary, Summary | None]:
             raise ValueError(f"its schema is not {SCHEMA}")
         return from_json(raw["now"]), from_json(raw["before"]) if raw["before"] is not None else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadSummary(f"{path} cannot be compared with: it is damaged, or no file of this program.") from error
+        raise BadSummary(f"{path.name} cannot be compared with: it is damaged, or no file of this program.") from error
 
 
 def from_json(raw: Any) -> Summary:

@@ -54,6 +54,13 @@
     button.addEventListener("click", () => sort(heading, heading.getAttribute("aria-sort") === first ? second : first));
   });
 
+  // what stands in a cell while names are hidden
+  function plain(cell) {
+    const copy = cell.cloneNode(true);
+    all(".hidden-first", copy).forEach((element) => element.remove());
+    return cell.classList.contains("hidden-first") ? "" : copy.textContent;
+  }
+
   // the table of all students: what is typed must stand in a row as it is shown
   const find = document.getElementById("find"), finding = document.getElementById("finding");
   const rows = all(".students tbody tr"), shown = document.getElementById("shown");
@@ -63,7 +70,7 @@
     let count = 0;
     rows.forEach((row) => {
       const name = row.querySelector(".name"), alias = row.querySelector(".alias");
-      const rest = [...row.cells].slice(1).map((cell) => cell.textContent).join(" ");
+      const rest = [...row.cells].slice(1).map((cell) => (named ? cell.textContent : plain(cell))).join(" ");
       const said = `${(named && name ? name : alias).textContent} ${rest}`.toLowerCase();
       const kept = words.every((word) => said.includes(word)) && ["", row.dataset.finding].includes(finding.value);
       row.hidden = !kept;

@@ -32,8 +32,8 @@ def columns(counts: Sequence[int], labels: Sequence[str], width: int = 280, heig
 
 
 def scatter(points: Sequence[tuple[float, int]], tiers: Sequence[Tier], max_score: int, name: str) -> Markup:
-    """Scores over accuracies (0..1), one dot a student, and the tiers as lines."""
-    width, height, left, right, top, bottom = 640, 330, 44, 26, 32, 42
+    """Scores over accuracies (0..1), one dot a student, and the steps of the accuracy as lines."""
+    width, height, left, right, top, bottom = 640, 334, 44, 26, 36, 42
     low = min([math.floor(10 * min((a for a, _ in points), default=0)) / 10, 0.9])
 
     def x(accuracy: float) -> float:
@@ -54,5 +54,5 @@ def scatter(points: Sequence[tuple[float, int]], tiers: Sequence[Tier], max_scor
             pieces.append(TEXT.format(x(tier.at), top - 8, "middle", "label", f"{100 * tier.at:g} %"))
     pieces += [DOT.format(x(accuracy), y(score)) for accuracy, score in points]
     pieces.append(TEXT.format((left + width - right) / 2, height - 6, "middle", "label", escape(name)))
-    pieces.append(TEXT.format(2, top - 16, "start", "label", "score"))
+    pieces.append(TEXT.format(2, 11, "start", "label", "score"))
     return Markup("").join([*pieces, CLOSING])

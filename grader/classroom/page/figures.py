@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from grader.classroom.grades import NOTHING, WRONG, Row
+from grader.classroom.page.private import Quiet
 from grader.engine.contract import Contract
 from grader.engine.hints import Hint
 from grader.engine.result import CheckResult, Result
@@ -16,7 +17,7 @@ from grader.engine.wording import place
 
 OPEN = re.compile(r"\{\w+\}")  # in a hint's text: what a check fills in
 LOOK = "Look here: "  # how the line of a hint begins that says where to look
-LEFT_OUT = "[...]"  # in the place of a name
+IN_FRONT = {"file": "A file", "function": "A function", "what": "Something"}  # a heading never begins with dots
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Misconception:
     """A finding, and the students it was seen in.
 
     first: those whose first cause it is; followed: those who have it behind another first cause
-    share: of those who began, 0..1
+    share: of those who began, 0..1; rank: 1 for the most frequent, the same for the same number of students
     sentence, cause, look, question: of one of them, with their own numbers and without their name
     why: what to say in class, "" where no hint knows the finding
     """
@@ -55,6 +56,7 @@ class Misconception:
     first: tuple[Row, ...]
     followed: tuple[Row, ...]
     share: float
+    rank: int
     sentence: str
     cause: str
     look: str
@@ -116,7 +118,7 @@ def first_cause(result: Result | None) -> CheckResult | None:
     return step if step is not None and step.status in WRONG and step.finding else None
 
 
-def misconceptions(rows: Sequence[Row], hints: Mapping[str, Hint]) -> tuple[Misconception, ...]:
+def misconceptions(rows: Sequence[Row], hints: Mapping[str, Hint], quiet: Quiet) -> tuple[Misconception, ...]:
     """Every finding of the class: those that most students have as first cause first."""
     first: defaultdict[str, list[tuple[Row, CheckResult]]] = defaultdict(list)
     followed: defaultdict[str, list[tuple[Row, CheckResult]]] = defaultdict(list)
@@ -130,9 +132,11 @@ def misconceptions(rows: Sequence[Row], hints: Mapping[str, Hint]) -> tuple[Misc
             followed[str(check.finding)].append((row, check))
     whole = len(began(rows)) or 1
     made = [
-        misconception(finding, first[finding], followed[finding], hints.get(finding), whole)
+        misconception(finding, first[finding], followed[finding], hints.get(finding), whole, quiet)
         for finding in {**first, **followed}
     ]
+    more = Counter(len(m.first) for m in made)
+    made = [replace(m, rank=1 + sum(n for count, n in more.items() if count > len(m.first))) for m in made]
     return tuple(sorted(made, key=lambda m: (-len(m.first), -len(m.followed), m.id)))
 
 
@@ -142,19 +146,21 @@ def misconception(
     followed: Sequence[tuple[Row, CheckResult]],
     hint: Hint | None,
     whole: int,
+    quiet: Quiet,
 ) -> Misconception:
-    """whole: how many began."""
-    row, check = example(first or followed)
-    lines = without_name(check.hint, row).splitlines()
+    """whole: how many began. Its rank is not known here."""
+    row, check = example(first or followed, quiet)
+    lines = quiet(check.hint, row).splitlines()
     look = next((line.removeprefix(LOOK) for line in lines if line.startswith(LOOK)), "")
     others = [line for line in lines if not line.startswith(LOOK)]
     return Misconception(
         id=finding,
-        title=title_of(finding, hint, [check.message for _, check in [*first, *followed]]),
+        title=quiet(title_of(finding, hint, [check.message for _, check in [*first, *followed]]), row),
         first=tuple(row for row, _ in first),
         followed=tuple(row for row, _ in followed),
         share=len(first) / whole,
-        sentence=without_name(untitled(check.message, hint), row),
+        rank=0,
+        sentence=quiet(untitled(check.message, hint), row),
         cause=others[0] if others else "",
         look=look,
         question=others[-1] if len(others) > 1 else "",
@@ -162,11 +168,11 @@ def misconception(
     )
 
 
-def example(found: Sequence[tuple[Row, CheckResult]]) -> tuple[Row, CheckResult]:
-    """The most frequent wording, if it can be shown as it stands: without the name of whose it is."""
+def example(found: Sequence[tuple[Row, CheckResult]], quiet: Quiet) -> tuple[Row, CheckResult]:
+    """The most frequent wording, of those that can be shown as they stand if there is one."""
     often = Counter(check.message for _, check in found)
     ranked = sorted(found, key=lambda one: (-often[one[1].message], one[1].message, one[0].id))
-    told = ((row, check) for row, check in ranked if without_name(check.message, row) == check.message)
+    told = ((row, check) for row, check in ranked if quiet(check.message, row) == check.message)
     return next(told, ranked[0])
 
 
@@ -175,7 +181,7 @@ def title_of(finding: str, hint: Hint | None, messages: Sequence[str]) -> str:
     if hint is None:
         return finding
     told = {match[1] for match in (re.match(titled(hint), text) for text in messages) if match}
-    return told.pop() if len(told) == 1 else OPEN.sub("...", hint.title)
+    return told.pop() if len(told) == 1 else without_facts(hint.title)
 
 
 def titled(hint: Hint) -> str:
@@ -190,22 +196,20 @@ def untitled(message: str, hint: Hint | None) -> str:
 
 def short_title(finding: str, hints: Mapping[str, Hint]) -> str:
     """The heading of a finding without its facts."""
-    return OPEN.sub("...", hints[finding].title) if finding in hints else finding
+    return without_facts(hints[finding].title) if finding in hints else finding
 
 
-def without_name(text: str, *rows: Row) -> str:
-    """A text without the names, ids and addresses of these students."""
-    for word in {word for row in rows for word in names_of(row)}:
-        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", LEFT_OUT, text, flags=re.IGNORECASE)
-    return text
+def heading(cause: CheckResult, hints: Mapping[str, Hint]) -> str:
+    """The heading of one student's finding, with its facts."""
+    return title_of(str(cause.finding), hints.get(str(cause.finding)), [cause.message])
 
 
-def names_of(row: Row) -> list[str]:
-    """What a student can be known by: whole texts first, then their words of three letters and more."""
-    whole = [text for text in (row.id, row.name, *row.keys.values()) if len(text) > 1]
-    own = [text.partition("@")[0] for text in whole]  # the rest of an address is nobody's: it may stand in a link
-    words = [word for text in own for word in re.findall(r"[^\W\d_]{3,}|\d{4,}", text)]
-    return sorted(dict.fromkeys([*whole, *words]), key=len, reverse=True)
+def without_facts(title: str) -> str:
+    """A heading as it is said of several: "A file is missing", "Your ... is there"."""
+    first = OPEN.match(title)
+    if first is not None:
+        title = IN_FRONT.get(first[0].strip("{}"), "...") + title[first.end() :]
+    return OPEN.sub("...", title)
 
 
 def standing(rows: Sequence[Row], contract: Contract) -> Standing:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 from urllib.parse import quote
 
@@ -17,11 +18,12 @@ from markupsafe import Markup
 from grader.classroom.grades import Row, part_score
 from grader.classroom.page import changes as since
 from grader.classroom.page import drawings, figures, scores
-from grader.classroom.page.attention import Group, attention
+from grader.classroom.page.attention import Case, Group, attention
 from grader.classroom.page.changes import Summary
+from grader.classroom.page.private import Quiet, own_places
 from grader.classroom.page.similar import Files, similar
 from grader.engine.contract import Contract
-from grader.engine.hints import links_of, load_hints
+from grader.engine.hints import Hint, links_of, load_hints
 from grader.engine.reports.html import environment, look
 from grader.engine.rubric import BadRubric, load_rubric, load_toml
 from grader.engine.submission.safe_files import write_text
@@ -83,16 +85,19 @@ def render(
 ) -> str:
     """The text of class.html; the arguments are those of `write`. problem: why nothing can be said about changes."""
     hints, tiers = load_hints(contract), load_rubric(contract).tiers
-    causes = figures.misconceptions(rows, hints)
+    if anonymous:
+        rows = SystemRandom().sample(rows, len(rows))  # not even an order may tell who somebody is
+    quiet = Quiet(rows, own_places(contract, hints))
+    causes = figures.misconceptions(rows, hints, quiet)
     points, whole = scores.points_of(rows, contract), figures.overview(rows)
-    links = links_of(hints)
+    links, shown = links_of(hints), people(rows, anonymous)
     script = (HERE / "class.js").read_text(encoding="utf-8")
     return template().render(
         course=course(contract),
         overview=whole,
-        people=people(rows, anonymous),
+        people=shown,
         anonymous=anonymous,
-        groups=[shown_group(group) for group in attention(rows, unusable, contract, tiers)],
+        groups=[shown_group(group, quiet) for group in attention(rows, unusable, contract, tiers)],
         causes=[cause for cause in causes if cause.first],
         only_followed=[cause for cause in causes if not cause.first],
         in_sight=IN_SIGHT,
@@ -102,17 +107,18 @@ def render(
         standing=figures.standing(rows, contract),
         checks=scores.checks(rows, contract),
         enough=scores.ENOUGH,
+        correlated=whole.began >= scores.ENOUGH,
         accuracy=scores.accuracy_name(contract),
         bands=scores.bands(points, tiers) if points else (),
         scatter=drawings.scatter(points, tiers, whole.max_score, scores.accuracy_name(contract)),
         columns=drawings.columns,
         similar=similar(rows, sources, skeleton(contract)) if sources is not None else None,
-        students=students(rows, contract, people(rows, anonymous)),
+        students=students(rows, contract, shown, hints, quiet),
         part_names=contract.part_names,
         changes=since.changes(rows, before, hints) if before is not None else None,
         problem=problem,
         title_of=lambda finding: figures.short_title(finding, hints),
-        quiet=figures.without_name,
+        quiet=quiet,
         links=links,
         look=Markup(look()),
         style=Markup((HERE / "class.css").read_text(encoding="utf-8")),
@@ -124,11 +130,11 @@ def render(
 @cache
 def template() -> jinja2.Template:
     made = environment(HERE)
-    made.filters.update(percent=percent, number=number, time=time, shown=shown, standing=at_step)
+    made.filters.update(percent=percent, number=number, time=time, shown=shown_as, standing=at_step)
     return made.get_template("class.html.j2")
 
 
-def shown(id: str, people: Mapping[str, Shown]) -> Shown:
+def shown_as(id: str, people: Mapping[str, Shown]) -> Shown:
     return people[id]
 
 
@@ -169,11 +175,12 @@ def skeleton(contract: Contract) -> Files:
 
 
 def people(rows: Sequence[Row], anonymous: bool) -> dict[str, Shown]:
-    """{id: how the page shows that student}. The numbers follow no list, so they say nothing about names."""
+    """{id: how the page shows that student}. The numbers follow no list, and without names chance alone: whoever knows
+    the ids of a class could work out any other order."""
+    if anonymous:
+        return {row.id: Shown(f"student {n}") for n, row in enumerate(rows, 1)}
     mixed = sorted((row.id for row in rows), key=lambda id: hashlib.sha256(id.encode("utf-8", "replace")).digest())
     alias = {id: f"student {n}" for n, id in enumerate(mixed, 1)}
-    if anonymous:
-        return {id: Shown(alias[id]) for id in mixed}
     of = {row.id: row for row in rows}
     return {id: Shown(alias[id], of[id].name or id, of[id].keys.get("email", ""), report(of[id])) for id in mixed}
 
@@ -183,18 +190,22 @@ def report(row: Row) -> str:
     return f"{STUDENTS}/{quote(row.id, safe='')}/report.html" if row.result is not None else ""
 
 
-def shown_group(group: Group) -> dict[str, Any]:
-    """said: (what, the ids of those it is said of), without names; a wording that many share stands there once."""
-    cases = [(figures.without_name(case.what, case.row), case.row.id) for case in group.cases if case.row is not None]
-    wordings: dict[str, list[str]] = {}
-    for what, id in cases:
-        wordings.setdefault(what, []).append(id)
+def shown_group(group: Group, quiet: Quiet) -> dict[str, Any]:
+    """said: (what, those it is said of, each with a note that stands with the names only), without names; a wording
+    that many share stands there once."""
+    cases = [(quiet(case.what, case.row), case) for case in group.cases if case.row is not None]
+    wordings: dict[str, list[Case]] = {}
+    for what, case in cases:
+        wordings.setdefault(what, []).append(case)
     once = 2 * len(wordings) <= len(cases)
-    said = list(wordings.items()) if once else [(what, [id]) for what, id in cases]
-    return {**vars(group), "said": said, "short": not once and max(map(len, wordings), default=0) < SHORT}
+    said = list(wordings.items()) if once else [(what, [case]) for what, case in cases]
+    short = not any(wordings) or (not once and max(map(len, wordings)) < SHORT)
+    return {**vars(group), "said": said, "short": short}
 
 
-def students(rows: Sequence[Row], contract: Contract, people: Mapping[str, Shown]) -> list[dict[str, Any]]:
+def students(
+    rows: Sequence[Row], contract: Contract, people: Mapping[str, Shown], hints: Mapping[str, Hint], quiet: Quiet
+) -> list[dict[str, Any]]:
     """One line of the table of all students, in the order of their numbers."""
     of = {row.id: row for row in rows}
     lines = []
@@ -208,9 +219,10 @@ def students(rows: Sequence[Row], contract: Contract, people: Mapping[str, Shown
                 "parts": [part_score(row.result, name) for name in contract.part_names],
                 "accuracy": scores.accuracy_of(row.result, contract),
                 "finding": cause.finding if cause is not None else "",
+                "cause": quiet(figures.heading(cause, hints), row) if cause is not None else "",
                 "todo": step.todo if step is not None else None,
                 "done": row.result is not None and figures.is_complete(row.result),
-                "notes": figures.without_name("; ".join(row.notes), row),
+                "notes": "; ".join(row.notes),
             }
         )
     return lines
