@@ -13,9 +13,11 @@ from grader.classroom.collect import BadTime, moment, now
 from grader.classroom.gradebooks.book import BadGradebook
 from grader.classroom.grades import Row
 from grader.classroom.page import page
+from grader.classroom.page.attention import attention
 from grader.classroom.roster import Roster
 from grader.contract import WEEK
 from grader.engine.printable import listed
+from grader.engine.rubric import load_rubric
 from grader.engine.submission.safe_files import write_bytes, write_text
 
 GRADES, FILLED, JPLAG_SKELETON = "grades.csv", "filled", "skeleton"
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overrides", metavar="CLASSROOM/ASSIGNMENT", help="scores of record for Classroom 50's scores.json")
     add("--scores", type=Path, metavar="FILE", help="with --overrides: the scores.json that you have")
     add("--export-jplag", type=Path, metavar="DIR", help="lays the files out for JPlag and Dolos")
-    add("--anonymous", action="store_true", help="no names in class.html")
+    add("--anonymous", action="store_true", help="class-anonymous.html beside class.html, without names")
 
 
 def wishes(args: argparse.Namespace) -> Wishes:
@@ -111,6 +113,9 @@ def hand_back(
         for name, files in sources.items()
     }
     page.write(rows, unusable, WEEK, out, wished.anonymous, None, texts)
+    if groups := attention(rows, unusable, WEEK, load_rubric(WEEK).tiers):
+        told = "; ".join(f"{group.title}: {len(group.cases)}" for group in groups)
+        said.append(f"For you to look at, on top of {out / page.NAME}: {told}.")
     if wished.fill is not None:
         try:
             said += gradebooks.fill(wished.fill, rows, wished.column, out / FILLED).sentences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,14 @@ class Summary:
     """What a run leaves for the next one.
 
     at: when the last of them was graded. scores: {id: score, None where there is none}, of those who handed in
-    something; None where names were left out. findings: {finding: how many have it as first cause}
+    something. findings: {finding: how many have it as first cause}
     """
 
     at: str
     students: int
     mean: float | None
     findings: Mapping[str, int]
-    scores: Mapping[str, int | None] | None = None
+    scores: Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -55,32 +55,30 @@ class Shift:
 
 @dataclass(frozen=True)
 class Changes:
-    """moves: whose score changed, the largest rise first; None where the earlier run left names out
+    """moves: whose score changed, the largest rise first
     arrived: who had handed in nothing. same: how many have the score they had
     """
 
     since: str
     mean_before: float | None
     mean_now: float | None
-    moves: tuple[Move, ...] | None
+    moves: tuple[Move, ...]
     arrived: tuple[Row, ...]
     same: int
     shifts: tuple[Shift, ...]
 
 
-def summary(rows: Sequence[Row], anonymous: bool = False) -> Summary:
+def summary(rows: Sequence[Row]) -> Summary:
     whole = overview(rows)
     causes = (first_cause(row.result) for row in rows)
     findings = Counter(str(cause.finding) for cause in causes if cause is not None)
     scores = {row.id: row.score for row in rows if row.status != NOTHING}
-    return Summary(
-        whole.last_graded, whole.listed, whole.mean, dict(sorted(findings.items())), None if anonymous else scores
-    )
+    return Summary(whole.last_graded, whole.listed, whole.mean, dict(sorted(findings.items())), scores)
 
 
 def changes(rows: Sequence[Row], before: Summary, hints: Mapping[str, Hint]) -> Changes:
     now = summary(rows)
-    old = before.scores or {}
+    old = before.scores
     pairs = [(row, old[row.id], row.score) for row in rows if row.id in old]
     both = [Move(row, was, is_) for row, was, is_ in pairs if was is not None and is_ is not None]
     moves = sorted((m for m in both if m.before != m.now), key=lambda m: (m.before - m.now, m.row.id))
@@ -90,7 +88,7 @@ def changes(rows: Sequence[Row], before: Summary, hints: Mapping[str, Hint]) -> 
         since=before.at,
         mean_before=before.mean,
         mean_now=now.mean,
-        moves=tuple(moves) if before.scores is not None else None,
+        moves=tuple(moves),
         arrived=tuple(row for row in rows if row.status != NOTHING and row.id not in old) if old else (),
         same=len(both) - len(moves),
         shifts=tuple(sorted((s for s in shifts if s.before != s.now), key=lambda s: (s.now - s.before, s.id))),
@@ -116,13 +114,12 @@ def read(path: Path) -> tuple[Summary, Summary | None]:
 
 def from_json(raw: Any) -> Summary:
     """Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
-    scores = raw["scores"]
     return Summary(
         at=str(raw["at"]),
         students=int(raw["students"]),
         mean=None if raw["mean"] is None else float(raw["mean"]),
         findings={str(name): int(count) for name, count in raw["findings"].items()},
-        scores=None if scores is None else {str(n): None if s is None else int(s) for n, s in scores.items()},
+        scores={str(name): None if score is None else int(score) for name, score in raw["scores"].items()},
     )
 
 
@@ -139,11 +136,4 @@ def earlier(path: Path, now: Summary) -> Summary | None:
 
 def same(one: Summary, other: Summary) -> bool:
     """Whether two runs gave the same; a time alone is no difference."""
-    if one.scores is None or other.scores is None:
-        return (one.students, one.mean, one.findings) == (other.students, other.mean, other.findings)
     return (one.scores, one.findings) == (other.scores, other.findings)
-
-
-def nameless(summary: Summary | None) -> Summary | None:
-    """The same without what it says of each student."""
-    return replace(summary, scores=None) if summary is not None else None

@@ -29,7 +29,7 @@ from grader.engine.rubric import BadRubric, load_rubric, load_toml
 from grader.engine.submission.safe_files import write_text
 
 HERE = Path(__file__).resolve().parent
-NAME = "class.html"
+NAME, ANONYMOUS = "class.html", "class-anonymous.html"
 STUDENTS = "students"  # the folder beside the page with one folder a student, and report.html in it
 IN_SIGHT = 10  # misconceptions that are not folded away
 SHORT = 60  # characters of what stands in columns
@@ -57,20 +57,21 @@ def write(
     """Writes class.html and class.json into a folder, whole or not at all; gives back the path of the page.
 
     unusable: (what arrived, why it could not be used)
-    anonymous: without names, ids and addresses, in both files
+    anonymous: one more page beside it, class-anonymous.html, without names, ids and addresses
     before: the run to compare with; None: the one that class.json in the folder tells of, if there is one
     sources: {id of a row: its files}, to look for similar ones; None: this is not done
     Raises BadRubric and OSError.
     """
-    now, problem = since.summary(rows, anonymous), ""
+    now, problem = since.summary(rows), ""
     if before is None:
         try:
-            before = since.earlier(folder / since.NAME, since.summary(rows))
+            before = since.earlier(folder / since.NAME, now)
         except since.BadSummary as error:
             problem = str(error)
-    made = render(rows, unusable, contract, anonymous, before, sources, problem)
-    write_text(folder / NAME, made)
-    write_text(folder / since.NAME, since.dumps(now, since.nameless(before) if anonymous else before))
+    write_text(folder / NAME, render(rows, unusable, contract, False, before, sources, problem))
+    if anonymous:
+        write_text(folder / ANONYMOUS, render(rows, unusable, contract, True, before, sources, problem))
+    write_text(folder / since.NAME, since.dumps(now, before))
     return folder / NAME
 
 
