@@ -114,8 +114,8 @@ def hand_back(
     }
     page.write(rows, unusable, WEEK, out, wished.anonymous, None, texts)
     if groups := attention(rows, unusable, WEEK, load_rubric(WEEK).tiers):
-        told = "; ".join(f"{group.title}: {len(group.cases)}" for group in groups)
-        said.append(f"For you to look at, on top of {out / page.NAME}: {told}.")
+        counts = "; ".join(f"{group.title}: {len(group.cases)}" for group in groups)
+        said.append(f"For you to look at, on top of {out / page.NAME}: {counts}.")
     if wished.fill is not None:
         try:
             said += gradebooks.fill(wished.fill, rows, wished.column, out / FILLED).sentences
