@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,56 @@ def test_a_save_is_seen_at_once_and_the_verdicts_as_they_come():
     shown = heard_by(shown, Begun(2, submission(SOLVED), ("step", "fit-history"), 19), Judged(2, step, WRONG))
     screen = drawn(shown)
     assert "Checking ... 1 of 2: " in screen and "No longer passes: " in screen and "Next step: TODO 5" in screen
+
+
+def test_while_the_long_check_runs_what_it_said_before_is_not_told():
+    """It may be wrong now: the rest is, and the rest passes."""
+    old = result_of({WEEK.long: "failed", "step": "crashed"})
+    shown = asked(heard_by(Shown("work", WEEK.long), ended(old)), ("train.py",))
+    step = next(check for check in RIGHT.checks if check.id == "step")
+    now = result_of({WEEK.long: "blocked"})
+    shown = heard_by(shown, Begun(2, submission(SOLVED), ("step", WEEK.long), 19), Judged(2, step, now))
+    screen = drawn(shown)
+    assert "Everything that was checked so far passes." in screen and "being checked" in screen
+    assert "Next step" not in screen and "When you are ready" not in screen and "Well done" not in screen
+    shown = hinted(shown)
+    assert shown.note == "There is nothing to hint at yet: wait for the check that runs."
+    shown = heard_by(shown, ended(result_of({})))
+    assert "Everything here passes." in drawn(shown) and shown.note == ""
+
+
+def test_what_is_wrong_with_a_function_that_was_begun_is_said_at_once():
+    """Nobody is told to begin it when they are ready."""
+    broken = result_of({"step": "crashed", "evaluate-accuracy": "blocked"})
+    shown = heard_by(Shown("work"), ended(broken, {"step": "Python reads a whole file."}))
+    shown = heard_by(asked(shown, ("train.py",)), ended(result_of({"evaluate-accuracy": "failed"})))
+    screen = drawn(shown)
+    assert "TODO 5 done" in screen and "Next step: TODO 6" in screen and "When you are ready" not in screen
+
+
+def test_who_waits_is_told_for_what():
+    shown = heard_by(asked(heard_by(Shown("work"), ended(WRONG))), Begun(2, submission(SOLVED), ("fit-learns",), 20))
+    assert ", for " not in drawn(replace(shown, silent=2))
+    title = WEEK.check["fit-learns"].title
+    assert f"Checking ... 0 of 1: {title}, for 12 s" in drawn(replace(shown, silent=12), width=200)
+
+
+@pytest.mark.parametrize("height, width", [(24, 80), (16, 50), (12, 40)])
+def test_the_newest_hint_is_seen_however_small_the_window(height, width):
+    shown = heard_by(Shown("work"), ended(RIGHT))
+    shown = heard_by(asked(shown), ended(WRONG))
+    shown = replace(shown, result=replace(shown.result, prints="\n".join(map(str, range(30)))))
+    for hint in ("The usual cause.", "Look here.", "Why?"):
+        shown = hinted(shown)
+        assert hint in drawn(shown, height, width)
+
+
+def test_no_letter_is_lost_in_a_narrow_window():
+    for width in range(40, 97):
+        rows = drawn(heard_by(Shown("work"), ended(WRONG)), 60, width)
+        assert " ".join(WEEK.check["fit-learns"].title.split()) in " ".join(re.sub(r"\b[05]/5\b", "", rows).split()), (
+            width
+        )
 
 
 def test_what_was_not_run_again_is_said():

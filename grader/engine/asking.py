@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from grader.engine.check import Check
+from grader.engine.contract import TRYING
 from grader.engine.endings import NotSeen, is_fatal
 from grader.engine.probe_index import ProbeIndex
 from grader.engine.rubric import Rubric
@@ -107,6 +108,8 @@ class Asking:
     def experiment(self, check: Check, probe: str, seconds: float, arguments: Mapping[str, Any]) -> Outcome:
         """The outcome of a probe in a fresh child, or `timeout` as soon as its own time or the run's is over."""
         self.reach(check, probe)
+        if self.on_progress is not None:
+            self.on_progress({TRYING: 1})
         with self.asking:
             job = self.submit(False, check.part, probe, arguments, True, seconds)
             self.asked[job] = self.losses

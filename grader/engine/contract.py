@@ -64,19 +64,26 @@ class Pool(Protocol):
     def fingerprint(self) -> str: ...
 
 
+TRYING = "trying"  # told of an experiment, beside what probes tell
+
+
 @dataclass(frozen=True)
 class LiveWords:
     """What stands in the live picture of a run for the check that takes long.
 
     running: {names} in it are filled with the counts that its probe tells: `student.progress(round=3)`
+    trying: while it looks for the reason of what came out
     """
 
     waiting: str = "waiting"
     running: str = "running"
+    trying: str = "looking for the reason"
 
     def told(self, numbers: Mapping[str, Any]) -> str:
         """`running` with what a probe tells, "" where that does not fill it. Student code can tell too: only counts
         are shown."""
+        if numbers.get(TRYING):
+            return self.trying
         counts = {name: value for name, value in numbers.items() if type(value) is int and 0 < value < 100_000}
         try:
             return self.running.format_map(counts)

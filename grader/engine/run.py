@@ -175,7 +175,10 @@ class Run:
         return self.note(kept.seen, kept.traces)
 
     def spare_stubs(self, check: Check, verdict: Verdict) -> Verdict:
-        """A function in which nothing is written yet is not accused: it is still to do, and others wait for it."""
+        """A function in which nothing is written yet is not accused: it is still to do, and others wait for it. Nor is
+        what needs all functions, while one is a stub."""
+        if check.id == self.contract.consequence and verdict.status in FAULTS and self.submission.stubs:
+            return Verdict("todo")
         todo = todo_of(check, verdict.finding, self.hints)
         code = self.submission.strays.get(todo) if verdict.status in FAULTS else None
         if code is None or not code.empty:

@@ -136,6 +136,8 @@ class Served:
         """Name the exceptions that have a usual cause; others stay `crashed`, with the student's own lines."""
         if error.type in NOT_FOUND or re.search(r"Dataset not found|Error downloading|urlopen|HTTP", error.message):
             fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200], came_from=error)
+        if error.type == "TypeError" and re.search(r"make_transform\(\) takes \d+ positional", error.message):
+            fail("transform-not-called", where=where, message=error.message[:200], came_from=error)
         if error.type == "TypeError" and "collate" in error.message and "PIL" in error.message:
             fail("batch-without-transform", where=where, came_from=error)
         out_of_range = error.type == "IndexError" and "out of range" in error.message

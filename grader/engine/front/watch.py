@@ -11,6 +11,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,7 @@ from grader.engine.watching.shown import Shown, asked, heard, hinted, turned
 
 REPORT = "report"  # the folder of report.html
 QUIT = ("q", "\x03", "\x04")  # Ctrl-C and Ctrl-D, where they arrive as keys
+TICK_SECONDS = 1.0  # between two looks at the clock, while something runs
 WAIT_SECONDS = 0.5 if sys.platform == "win32" else None  # there Ctrl-C does not end a wait
 BLIND = "There is no browser here that could be opened: the report is {}"
 OPENED = "Opened {}. It is written again after each run: reload the page to see it."
@@ -71,11 +73,12 @@ class Watch:
     def __init__(self, contract: Contract, path: Path):
         self.contract, self.path = contract, path
         self.events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.shown = Shown(one_line(path.name))
+        self.shown = Shown(one_line(path.name), contract.long)
         self.display: Display | None = None
         self.session: Session | None = None
         self.saves: Saves | None = None
         self.page: Page | None = None
+        self.told_at = 0.0  # when something was heard of the run that goes on
         self.number = 0  # of the last request: what older ones tell no longer counts
         self.quitting = self.input_closed = False
 
@@ -105,9 +108,14 @@ class Watch:
     def take(self) -> Callable[[], None]:
         while True:
             try:
-                return self.events.get(timeout=WAIT_SECONDS)
+                return self.events.get(timeout=TICK_SECONDS if self.shown.running else WAIT_SECONDS)
             except queue.Empty:
-                pass
+                if self.shown.running:
+                    return self.tick
+
+    def tick(self) -> None:
+        """Something runs, and nobody has told anything."""
+        self.shown = replace(self.shown, silent=int(time.monotonic() - self.told_at))
 
     def close(self) -> None:
         """Nothing is left running, and no folder; the terminal is as it was."""
@@ -122,7 +130,7 @@ class Watch:
 
     def ask(self, saved: tuple[str, ...] = (), afresh: bool = False) -> None:
         assert self.session is not None
-        self.shown = asked(self.shown, saved)
+        self.shown, self.told_at = asked(self.shown, saved), time.monotonic()
         self.number = self.session.ask(self.read, afresh)
 
     def read(self) -> Submission:
@@ -134,7 +142,7 @@ class Watch:
     def hear(self, event: Event) -> None:
         if event.number not in (self.number, 0):
             return
-        self.shown = heard(self.shown, event)
+        self.shown, self.told_at = heard(self.shown, event), time.monotonic()
         if isinstance(event, Ended) and self.page is not None:
             self.page.draw(event.result)
         if isinstance(event, (Ended, NotGraded)) and self.input_closed:

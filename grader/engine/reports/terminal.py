@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -82,9 +82,24 @@ def part_block(
     if words:
         head.append(f"   {words}", style="dim")
         return head
+    return Group(head, Padding(Fitting(lambda width: rows_of(checks, symbols, min(longest, width - 13))), (0, 0, 0, 3)))
+
+
+class Fitting:
+    """What can be made only when it is known how wide it may be. make: of the characters that there are."""
+
+    def __init__(self, make: Callable[[int], RenderableType]):
+        self.make = make
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.make(options.max_width)
+
+
+def rows_of(checks: Sequence[CheckResult], symbols: Mapping[str, str], width: int) -> RenderableType:
+    """The TODOs that are done and the other checks, with points. width: at least, of the titles."""
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
-    table.add_column(min_width=min(longest, WIDTH - 16))
+    table.add_column(min_width=max(width, 1))
     table.add_column(justify="right", no_wrap=True)
     done = done_todos(checks)
     for todo, points in done.items():
@@ -98,7 +113,7 @@ def part_block(
         table.add_row(
             Text(symbols[check.status], style=style), Text(check.title, style=style), f"{check.score}/{check.max_score}"
         )
-    return Group(head, Padding(table, (0, 0, 0, 3)))
+    return table
 
 
 def step_block(result: Result) -> list[RenderableType]:

@@ -62,11 +62,15 @@ class Submission:
         return self.look()
 
     @property
+    def stubs(self) -> set[int]:
+        """The TODOs in whose place nothing stands yet, or whose line that raises is still there."""
+        empty = {todo for todo, code in self.strays.items() if code.empty}
+        return empty | {int(number) for content in self.files.values() for number in STUB.findall(content)}
+
+    @property
     def is_begun(self) -> bool:
         """Whether some stub is gone, or something else stands in its place."""
-        empty = {todo for todo, code in self.strays.items() if code.empty}
-        left = {int(number) for content in self.files.values() for number in STUB.findall(content)}
-        return bool(set(self.contract.todo) - left - empty)
+        return bool(set(self.contract.todo) - self.stubs)
 
     @property
     def digest(self) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.segment import Segment
+from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
@@ -35,29 +37,48 @@ HELP = (
     "q, or Ctrl-C, ends this. Your files are only read, never changed.",
 )
 CUT = {"step": "... a shows the rest", "all": "", "help": "... (this window is small)"}
+SO_FAR = "Everything that was checked so far passes."
+LONG_SECONDS = 3  # of a check without a word
 LEAST = 3  # lines of the middle of a frame that are shown however small the window is
 
 
 def frame(shown: Shown, contract: Contract, console: Console, height: int) -> Lines:
     """The lines of a frame, at most `height` of them except where everything was asked for (`a`).
 
-    Where there is not room for all, the list of checks goes first, then the end of the next step.
+    Where there is not room for all, these go one after the other: the list of checks, what the code printed, what has
+    just changed, where the student stands, and the end of the next step; its beginning where hints were asked for.
     """
     draw = Drawing(console)
-    top = draw.lines(standing(shown, contract))
-    changed, below = draw.lines(what_changed(shown)), draw.lines(bottom(shown, console.width))
-    middle = draw.lines(*MIDDLES[shown.view](shown))
+    below, view = draw.lines(bottom(shown, console.width)), MIDDLES[shown.view]
     if shown.view == "all":
-        return [*middle, *below]
-    room = height - len(changed) - len(below)
-    if len(top) + len(middle) > room:
-        top = draw.lines(standing(shown, contract, small=True))
-    if len(top) + LEAST > room:
-        top = []
-    if len(top) + len(middle) > room:
-        kept = max(LEAST, room - len(top)) - 1
-        middle = [*middle[:kept], *draw.lines(Text(CUT[shown.view], style="dim", no_wrap=True, overflow="ellipsis"))]
-    return [*top, *changed, *middle, *below][-height:]
+        return [*draw.lines(*view(shown)), *below]
+    room = height - len(below)
+    small, line = standing(shown, contract, small=True), Group(doing(shown), Text(""))
+    for top, changed, prints in (
+        (standing(shown, contract), what_changed(shown), True),
+        (small, what_changed(shown), True),
+        (small, what_changed(shown), False),
+        (small, line, False),
+        (Group(), line, False),
+    ):
+        above = [*(draw.lines(top) if top.renderables else []), *draw.lines(changed)]
+        middle = draw.lines(*view(shown if prints else without_prints(shown)))
+        if len(above) + len(middle) <= room:
+            return [*above, *middle, *below]
+    return [*above, *cut(middle, room - len(above), shown, draw), *below][-height:]
+
+
+def without_prints(shown: Shown) -> Shown:
+    return replace(shown, result=replace(shown.result, prints="")) if shown.result is not None else shown
+
+
+def cut(middle: Lines, room: int, shown: Shown, draw: Drawing) -> Lines:
+    """As much of the middle as there is room for: with the newest hint, else from the beginning."""
+    kept = max(LEAST, room) - 1
+    mark = draw.lines(Text(CUT[shown.view], style="dim", no_wrap=True, overflow="ellipsis"))
+    if shown.view == "step" and shown.hints:
+        return [*middle[:1], *mark, *middle[len(middle) - kept + 1 :]] if kept > 1 else [*mark, *middle[-kept:]]
+    return [*middle[:kept], *mark]
 
 
 class Drawing:
@@ -78,7 +99,7 @@ def symbols() -> dict[str, str]:
 # -- where the student stands ----------------------------------------------------------------------------------------
 
 
-def standing(shown: Shown, contract: Contract, small: bool = False) -> RenderableType:
+def standing(shown: Shown, contract: Contract, small: bool = False) -> Group:
     """Parts, points, TODOs. small: without the checks of a part."""
     title = Text(f"Watching {shown.name}", style="dim", no_wrap=True, overflow="ellipsis")
     if shown.result is None:
@@ -91,18 +112,22 @@ def standing(shown: Shown, contract: Contract, small: bool = False) -> Renderabl
     parts: list[RenderableType] = []
     for part in result.parts:
         checks = [check for check in result.checks if check.part == part["name"]]
-        if small:
+        runs = shown.long in shown.pending and all(check.id == shown.long for check in checks)
+        if small or runs:
             head = Text(str(part["name"]).capitalize().ljust(column), style="bold")
-            parts.append(head.append(f"{part['score']:>3}/{part['max_score']}", style="not bold"))
+            head.append(f"{part['score']:>3}/{part['max_score']}", style="not bold dim" if runs else "not bold")
+            parts.append(head.append("   being checked", style="not bold dim") if runs else head)
         else:
             parts.append(terminal.part_block(part, checks, symbols(), longest, column))
-    return Group(title, *parts, total(result, contract))
+    return Group(title, *parts, total(result, shown, contract))
 
 
-def total(result: Result, contract: Contract) -> RenderableType:
+def total(result: Result, shown: Shown, contract: Contract) -> RenderableType:
     line = Text(score_words(result), style="bold")
     line.append(f"   {len(done_todos(result.checks))} of {len(contract.todos)} TODOs done", style="not bold")
-    if words := headline(result):
+    if shown.long in shown.pending:
+        line.append("   so far", style="not bold dim")
+    elif words := headline(result):
         line.append(f"   {words}", style="not bold")
     return line
 
@@ -112,8 +137,9 @@ def total(result: Result, contract: Contract) -> RenderableType:
 
 def what_changed(shown: Shown) -> RenderableType:
     lines: list[RenderableType] = [Text("")]
-    if shown.solved is not None and not any(line.startswith("TODO") for line in shown.news):
-        lines.append(Text(f"{symbols()['passed']} {shown.solved.what}", style="green"))
+    solved = shown.solved.what if shown.solved is not None else ""
+    if solved and not any(line.startswith("TODO") or solved in line for line in shown.news):
+        lines.append(Text(f"{symbols()['passed']} {solved}", style="green"))
     lines += [Text(line, style="yellow" if "o longer" in line else "green") for line in shown.news]
     return Group(*lines, doing(shown), Text(""))
 
@@ -132,8 +158,12 @@ def doing(shown: Shown) -> Text:
     line = Text(saved, style="cyan").append("Checking ...")
     if shown.to_run:
         line.append(f" {len(shown.judged)} of {len(shown.to_run)}")
-    if shown.going_on and len(shown.to_run) - len(shown.judged) <= 1:
-        line.append(f": {shown.going_on}")
+    waited = f", for {shown.silent} s" if shown.silent >= LONG_SECONDS else ""
+    if shown.going_on and shown.pending == {shown.long}:
+        line.append(f": {shown.going_on}{waited}")
+    elif waited and (first := next((name for name in shown.to_run if name in shown.pending), "")):
+        titles = {check.id: check.title for check in shown.result.checks} if shown.result is not None else {}
+        line.append(f": {titles.get(first, first)}{waited}")
     elif shown.judged:
         last = shown.judged[-1]
         line.append(f": {symbols()[last.status]} {last.title}", style=terminal.STYLES.get(last.status, "dim"))
@@ -149,18 +179,22 @@ def step(shown: Shown) -> list[RenderableType]:
         return terminal.paragraphs([shown.trouble])
     if shown.result is None:
         return []
-    result = shown.result
+    result, ahead = shown.result, shown.step
     heading, texts = step_words(shown)
     if shown.solved is not None and heading:
         why = [shown.solved.why] if shown.solved.told else []
-        ahead = f"When you are ready: {heading.removeprefix('Next step: ')}."
+        ready = f"When you are ready: {heading.removeprefix('Next step: ')}."
         press = "Press h to read why it matters." if shown.solved.why and not why else "Press h to see it."
-        return [*(terminal.paragraphs(why) if why else []), *terminal.paragraphs([f"{ahead} {press}"])]
+        return [*(terminal.paragraphs(why) if why else []), *terminal.paragraphs([f"{ready} {press}"])]
+    if not heading and shown.pending:
+        return [Text(SO_FAR, style="green")]
     if not heading:
         heading, words = praise(result)
         return [Text(heading, style="bold green"), *terminal.paragraphs([words])]
+    if ahead is not None and ahead.id in shown.pending:  # as it was before the save
+        return [Text(heading, style="bold dim"), *(Styled(block, "dim") for block in terminal.paragraphs(texts))]
     blocks: list[RenderableType] = [Text(heading, style="bold"), *terminal.paragraphs(texts)]
-    left = len(hints_of(result.next_step)) - shown.hints if result.next_step is not None else 0
+    left = len(hints_of(ahead)) - shown.hints if ahead is not None else 0
     if left > 0:
         more = "1 more hint" if left == 1 else f"{left} more hints"
         blocks[-1:] = [Text(f"  {more}: h", style="dim"), Text("")]

@@ -13,6 +13,7 @@ from grader.engine.watching.session import Begun, Ended, Event, GoingOn, Judged,
 LAST_HINT = "That was the last hint. Still stuck? Ask, and bring these lines."
 NO_HINT = "There are no hints before you have begun: the function's docstring says what to write."
 NOTHING_TO_HINT = "There is nothing to hint at."
+STILL_RUNS = "There is nothing to hint at yet: wait for the check that runs."
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,19 @@ class Solved:
 
 @dataclass(frozen=True)
 class Shown:
-    """name: what is watched. result: what stands; None before the first run has come to its end.
+    """name: what is watched. long: the id of the check that takes long
 
-    hints: how many of the next step's hints are shown. saved: the files that were saved last
+    result: what stands; None before the first run has come to its end
+    opened: (check, finding, how many of its hints were asked for). saved: the files that were saved last
+    silent: seconds since anything was told of a run
     running: whether something runs; to_run, judged: its checks, and those that have answered; going_on: the long one's
     news: what the last save has changed; note: an answer to a key; trouble: why nothing can be graded
     """
 
     name: str
+    long: str = ""
     result: Result | None = None
-    hints: int = 0
+    opened: tuple[str, str | None, int] = ("", None, 0)
     saved: tuple[str, ...] = ()
     running: bool = False
     to_run: tuple[str, ...] = ()
@@ -43,6 +47,7 @@ class Shown:
     unchanged: int = 0
     seconds: float = 0.0
     going_on: str = ""
+    silent: int = 0
     news: tuple[str, ...] = ()
     solved: Solved | None = None
     whys: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +55,28 @@ class Shown:
     view: Literal["step", "all", "help"] = "step"
     note: str = ""
     trouble: str = ""
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The checks that run now: what `result` says of them is of an earlier run."""
+        return frozenset(self.to_run) - {check.id for check in self.judged} if self.running else frozenset()
+
+    @property
+    def known(self) -> Result | None:
+        """What stands, without the long check while that one runs: what it said of an earlier run may be wrong now."""
+        if self.result is None or self.long not in self.pending:
+            return self.result
+        return replace(self.result, checks=tuple(check for check in self.result.checks if check.id != self.long))
+
+    @property
+    def step(self) -> CheckResult | None:
+        """The next step."""
+        return self.known.next_step if self.known is not None else None
+
+    @property
+    def hints(self) -> int:
+        """How many hints of the next step are shown."""
+        return self.opened[2] if self.opened[:2] == identity(self.step) else 0
 
 
 def asked(shown: Shown, saved: tuple[str, ...] = ()) -> Shown:
@@ -61,6 +88,7 @@ def asked(shown: Shown, saved: tuple[str, ...] = ()) -> Shown:
         to_run=(),
         judged=(),
         going_on="",
+        silent=0,
         note="",
         view="step",
     )
@@ -68,6 +96,7 @@ def asked(shown: Shown, saved: tuple[str, ...] = ()) -> Shown:
 
 def heard(shown: Shown, event: Event) -> Shown:
     """What an event of the session changes."""
+    shown = replace(shown, silent=0)
     if isinstance(event, Begun):
         return replace(shown, to_run=event.to_run, unchanged=event.unchanged, trouble="", solved=None, news=())
     if isinstance(event, GoingOn):
@@ -82,10 +111,10 @@ def heard(shown: Shown, event: Event) -> Shown:
 
 
 def ended(shown: Shown, event: Ended) -> Shown:
-    shown = with_result(shown, event.result)
+    before, shown = identity(shown.step), with_result(replace(shown, running=False), event.result)
     return replace(
         shown,
-        running=False,
+        note=shown.note if identity(shown.step) == before and shown.note != STILL_RUNS else "",
         unchanged=event.unchanged,
         seconds=event.seconds,
         before=event.result,
@@ -94,22 +123,22 @@ def ended(shown: Shown, event: Ended) -> Shown:
 
 
 def with_result(shown: Shown, result: Result) -> Shown:
-    """Another result stands. Hints that were asked for stay while the step is the same.
+    """Another result stands.
 
-    Where the step that was shown is passed and the next one is another function's, the student is not moved on.
+    Where the step that was shown is passed and the next one is a function that nobody has begun, the student is not
+    moved on. What is wrong with one that was begun is said at once.
     """
-    step, ahead, solved = shown.before.next_step if shown.before is not None else None, result.next_step, shown.solved
-    if step is not None and status_of(result, step.id) == "passed" and (ahead is None or ahead.todo != step.todo):
-        solved = solved or Solved(f"{step.title}.", shown.whys.get(step.id, ""))
-    else:
+    shown = replace(shown, result=result)
+    step, ahead, solved = shown.before.next_step if shown.before is not None else None, shown.step, shown.solved
+    if step is None or status_of(result, step.id) != "passed" or (ahead is not None and ahead.status != "todo"):
         solved = None
-    same = shown.result is not None and identity(shown.result) == identity(result)
-    lines = tuple(news(shown.before, result))
-    return replace(shown, result=result, hints=shown.hints if same else 0, solved=solved, news=lines)
+    elif ahead is None or ahead.todo != step.todo:
+        why = shown.whys.get(step.id, "") if step.status == "failed" else ""  # a slip of typing has no idea behind it
+        solved = solved or Solved(f"{step.title}.", why)
+    return replace(shown, solved=solved, news=tuple(news(shown.before, result)))
 
 
-def identity(result: Result) -> tuple[str, str | None]:
-    step = result.next_step
+def identity(step: CheckResult | None) -> tuple[str, str | None]:
     return (step.id, step.finding) if step is not None else ("", None)
 
 
@@ -131,7 +160,8 @@ def news(before: Result | None, now: Result) -> list[str]:
     elif more:
         lines.append(f"{len(more)} more checks pass.")
     lines += [f"No longer passes: {check.title}." for check in less[:1]]
-    lines += [f"{len(less) - 1} more no longer pass."] if len(less) > 1 else []
+    if len(less) > 1:
+        lines.append("1 more no longer passes." if len(less) == 2 else f"{len(less) - 1} more no longer pass.")
     if not lines and now.score != before.score:
         lines.append(f"{abs(now.score - before.score)} points {'more' if now.score > before.score else 'fewer'}.")
     return lines
@@ -147,14 +177,16 @@ def hinted(shown: Shown) -> Shown:
     if shown.solved is not None:
         if shown.solved.why and not shown.solved.told:
             return replace(shown, view="step", note="", solved=replace(shown.solved, told=True))
-        return replace(shown, view="step", note="", solved=None)
-    step = shown.result.next_step
+        if shown.step is not None:
+            return replace(shown, view="step", note="", solved=None)
+    step = shown.step
     if step is None:
-        return replace(shown, note=NOTHING_TO_HINT)
+        return replace(shown, note=STILL_RUNS if shown.pending else NOTHING_TO_HINT)
     if step.status not in NEEDS_ATTENTION:
         return replace(shown, view="step", note=NO_HINT)
     told = len(hints_of(step))
-    return replace(shown, view="step", hints=min(shown.hints + 1, told), note=LAST_HINT if shown.hints >= told else "")
+    opened = (*identity(step), min(shown.hints + 1, told))
+    return replace(shown, view="step", opened=opened, note=LAST_HINT if shown.hints >= told else "")
 
 
 def turned(shown: Shown, view: Literal["all", "help"]) -> Shown:
@@ -169,9 +201,9 @@ def hints_of(step: CheckResult) -> list[str]:
 
 def step_words(shown: Shown) -> tuple[str, list[str]]:
     """The heading of the next step, and as many of its lines as were asked for; ("", []) when there is none."""
-    if shown.result is None:
+    if shown.known is None:
         return "", []
-    heading, texts = next_step(shown.result)
-    step = shown.result.next_step
+    heading, texts = next_step(shown.known)
+    step = shown.step
     hidden = max(0, len(hints_of(step)) - shown.hints) if step is not None else 0
     return heading, texts[: len(texts) - hidden]
