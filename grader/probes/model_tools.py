@@ -19,6 +19,7 @@ from grader.engine.worker.beside_student.probing import MissingName, attempt, is
 WIDEST = 2000  # scores of one image: more are not looked at
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
+PLAIN = (int, float, bool, str, type(None))  # types that hold no layer
 SEED = torch.manual_seed
 
 
@@ -178,7 +179,7 @@ def is_bare(model: Any) -> bool:
     return (
         isinstance(model, nn.Module)
         and not any(isinstance(value, (nn.Module, torch.Tensor)) for kind in own for value in vars(kind).values())
-        and set(vars(model)) <= MODULE_FIELDS
+        and all(name in MODULE_FIELDS or type(value) in PLAIN for name, value in vars(model).items())
         and not any(vars(model).get(kind) for kind in ("_modules", "_parameters", "_buffers"))
     )
 

@@ -124,7 +124,13 @@ def pick(
     found, taken = Found(), dict[str, tuple[int, set[str]]]()  # source: its place, and the files it belongs to
     for exercise in exercises(contract):
         own = [number for number, names in defines.items() if names & exercise.names]
-        there = next((cell.source for cell, names in zip(page, on_page) if names & exercise.names), None)
+        places = [cell.source for cell, names in zip(page, on_page) if names & exercise.names]
+        there = next((source for source in places if not UNTOUCHED.search(source)), next(iter(places), None))
+        if there is not None and UNTOUCHED.search(places[0]) and there != places[0]:
+            found.said.append(
+                f"{listed(sorted(names_of(there) & exercise.names))} was taken from a cell of your own: that of "
+                f"{exercise.called} is still unfinished. Move your answer there."
+            )
         if own and (renamed := renamed_in(runs, defines, own[-1], all_names)):
             said = f"In [{renamed}] you ran {listed(sorted(defines[renamed]))}, which looks like"
             if there is None and page:
@@ -147,8 +153,8 @@ def pick(
             )
         if answered and own[-1] > answered[-1]:
             found.said.append(
-                f"The unfinished cell of {exercise.called} was run in [{own[-1]}], after your answer in "
-                f"[{answered[-1]}]. Run your answer again, or delete the unfinished cell."
+                f"{exercise.called} is unfinished in what ran last, [{own[-1]}], and was not in [{answered[-1]}]. If "
+                f"your answer stands in another cell, run that one again."
             )
         source = runs[own[-1]] if own else there
         if own:
@@ -255,7 +261,7 @@ def sentences(found: Found, document: Document | None) -> Iterable[str]:
     on_page = document is not None and document.saved_at is None
     if found.run:
         where = ", ".join(f"{name} in [{number}]" for name, number in found.run.items())
-        yield f"Graded: what you ran last ({where})."
+        yield f"Graded: what you ran last, without later changes ({where})."
         if found.document:
             yield f"Not run since the kernel started, so taken from {name}: {together(found.document)}."
         if found.waiting:

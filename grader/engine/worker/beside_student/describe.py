@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import difflib
 import io
 import itertools
 import linecache
@@ -140,14 +141,15 @@ def shown(text: str, begin: int = 0, end: int = 0, whole: bool = False) -> str:
 def suggestion_of(error: BaseException) -> str:
     """What Python adds to some messages when it prints them: "Did you mean: 'total'?". "" for nothing.
 
-    A name that differs in small and capital letters alone comes first: Python's guess may have no value on that line.
+    What the function is given, and a name that differs in small and capital letters alone, come first: Python's guess
+    may have no value on that line.
     """
     if not isinstance(error, (NameError, AttributeError, ImportError)):
         return ""
     printed = io.StringIO()
     try:
-        if near := in_other_letters(error):
-            return f"Did you mean: '{near}'?"
+        if near := meant(error):
+            return near
         with contextlib.redirect_stderr(printed):
             sys.__excepthook__(type(error), error, error.__traceback__)
     except BaseException:  # it asks student code for messages and names
@@ -156,15 +158,23 @@ def suggestion_of(error: BaseException) -> str:
     return found[0] if found and found[0] not in message_of(error) else ""
 
 
-def in_other_letters(error: BaseException) -> str:
-    """The name that a NameError should have had, where one has the same letters, small or capital. "" for none."""
+def meant(error: BaseException) -> str:
+    """The name that a NameError should have had: one with the same letters, small or capital, or a parameter of the
+    function with a name much like it. "" for none."""
     wanted = getattr(error, "name", None)
     steps = steps_of(error.__traceback__)
     if not isinstance(error, NameError) or type(wanted) is not str or not steps:
         return ""
-    frame = steps[-1].tb_frame
+    frame, small = steps[-1].tb_frame, wanted.lower()
+    own = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
+    near = [
+        name for name in own if name != "self" and min(len(name), len(small)) > 2 and (name in small or small in name)
+    ]
+    if near := near or difflib.get_close_matches(wanted, own, 1, 0.75):
+        return f"Did you mean: '{near[0]}', which {frame.f_code.co_name} is given?"
     known = [*frame.f_locals, *frame.f_globals, *vars(builtins)]
-    return next((name for name in known if type(name) is str and name.lower() == wanted.lower()), "")
+    other = next((name for name in known if type(name) is str and name.lower() == small), "")
+    return f"Did you mean: '{other}'?" if other else ""
 
 
 def keep_trace(error: BaseException) -> None:
