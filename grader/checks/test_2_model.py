@@ -23,6 +23,8 @@ CALLS = ("model.DigitClassifier",)
 def test_builds(student: Student) -> None:
     """DigitClassifier() builds a network"""
     ready(student)
+    if names := student.observe("model.construct").texts("contained"):
+        fail("layers-in-list", names=listed(names))
 
 
 @check("score-shape", part="model", todo=4, calls=CALLS)

@@ -51,6 +51,7 @@ def construct(student: Any) -> dict[str, Any]:
     defines, inner, outside: names of functions in the class, inside functions of the class, in the file
     model: {type: its name, is_module, initialised, answers: bool}, or what DigitClassifier() raised
     bare: whether the network keeps nothing at all; lost: names of layers that __init__ created and did not keep
+    contained: attributes with layers in lists and the like, where PyTorch knows no layer of the network
     """
     maker = student.function("model", "DigitClassifier")
     is_class = isinstance(maker, type)
@@ -68,7 +69,14 @@ def construct(student: Any) -> dict[str, Any]:
         "model": raised if raised is not None else what_came_out(model),
         "bare": is_bare(model),
         "lost": lost,
+        "contained": contained(student, model),
     }
+
+
+def contained(student: Any, model: Any) -> list[str]:
+    if not isinstance(model, nn.Module) or "_modules" not in vars(model) or any(True for _ in model.parameters()):
+        return []
+    return hiding_places(student, model)["containers"]
 
 
 def what_came_out(model: Any) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
 
 
 def whole(student: Any, root: str) -> dict[str, Any]:
-    train_loader, val_loader, test_loader = stage("make_loaders", student.function("data", "make_loaders"), root)
+    loaders = stage("make_loaders", student.function("data", "make_loaders"), root)
+    train_loader, val_loader, test_loader = stage("make_loaders", three, loaders)
     batches = stage("training loader", drawn, train_loader)
     steady = batches is not None and agrees(train_loader)
     used = cached(train_loader, batches, student.progress) if steady else train_loader
@@ -112,6 +113,12 @@ def stage(name: str, function: Any, *args: Any) -> Any:
     if raised is not None:
         raise Stopped(name, raised)
     return value
+
+
+def three(loaders: Any) -> tuple[Any, Any, Any]:
+    """As every caller of make_loaders takes what it gives. Raises what Python says where these are not three things."""
+    train_loader, val_loader, test_loader = loaders
+    return train_loader, val_loader, test_loader
 
 
 def default(function: Any, name: str) -> float:

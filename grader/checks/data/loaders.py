@@ -137,7 +137,10 @@ class Served:
         if error.type in NOT_FOUND or re.search(r"Dataset not found|Error downloading|urlopen|HTTP", error.message):
             fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200], came_from=error)
         if error.type == "TypeError" and re.search(r"make_transform\(\) takes \d+ positional", error.message):
-            fail("transform-not-called", where=where, message=error.message[:200], came_from=error)
+            line = str(error.frames[-1]["text"]) if error.frames else ""
+            given = re.search(r"make_transform\(\s*\w", line)
+            finding = "transform-takes-nothing" if given else "transform-not-called"
+            fail(finding, where=where, message=error.message[:200], came_from=error)
         if error.type == "TypeError" and "collate" in error.message and "PIL" in error.message:
             fail("batch-without-transform", where=where, came_from=error)
         out_of_range = error.type == "IndexError" and "out of range" in error.message
