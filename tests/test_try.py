@@ -59,10 +59,10 @@ def test_the_debugger_works_in_the_files_that_were_handed_in(tmp_path):
 
 def test_an_exception_that_a_probe_looks_at_is_shown_whole(tmp_path, capsys):
     line = "scores = model(images)  # (B, 10)\n        loss"
-    folder = submission(tmp_path / "work", ("train.py", line, "scores = model_of_mine\n        loss"))
+    folder = submission(tmp_path / "work", ("train.py", line, "scores = network_of_mine\n        loss"))
     assert main(["try", "step", str(folder)]) == 1
     told = capsys.readouterr().out
-    assert told.count("Traceback (most recent call last):") == told.count("NameError: name 'model_of_mine'") - 1 == 1
+    assert told.count("Traceback (most recent call last):") == told.count("NameError: name 'network_of_mine'") - 1 == 1
     assert "probing.py" in told and "in train_one_epoch" in told and "name-unknown at TODO 5" in told
 
 

@@ -1,4 +1,4 @@
-"""How a worker for a week is started. Light to import: it is started before all else, because it imports torch."""
+"""How a worker for a week is started. Light to import: the worker is started before all else."""
 
 from __future__ import annotations
 

@@ -231,6 +231,9 @@ def judge_matrices(raised: Raised, answer: Answer | None, rows: int, gets: int, 
     stopped = answer.part("stopped") if answer is not None and "stopped" in answer else None
     layer = stopped.text("name") if stopped is not None else "A layer"
     source = where_from(stopped, gets) if stopped is not None else ""
+    before, gave = (stopped.text("before"), stopped.integers("gave", range(9))[1:]) if stopped is not None else ("", [])
+    if before and before != layer and gets in (28, PIXELS) and len(gave) == 1 and gave[0] == weights:
+        fail("result-not-passed-on", came_from=raised, **facts, layer=layer, before=before)
     if stopped is not None and layer == stopped.text("before"):
         fail("layer-used-twice", todo=4, came_from=raised, layer=layer, **facts)
     fail("layer-sizes-do-not-fit", came_from=raised, **facts, layer=layer, source=source)

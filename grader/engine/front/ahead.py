@@ -1,4 +1,4 @@
-"""The worker of a run is started before pytest has loaded its other plugins: it imports torch meanwhile."""
+"""The worker of a run is started before pytest has loaded its other plugins: it imports its libraries meanwhile."""
 
 from __future__ import annotations
 
