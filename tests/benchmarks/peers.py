@@ -30,6 +30,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -218,7 +219,7 @@ class Bench:
         """Install a tool, and lay out the assignment and the submissions as it wants them."""
         try:
             say(f"installing {PINS[tool]}")
-            self.pip(PINS[tool])
+            self.pip(PINS[tool], "ipykernel")  # which otter does not bring
             getattr(self, f"prepare_{tool}")(names)
         except DidNotRun as error:
             self.missing[tool] = f"{PINS[tool]} {error}"
@@ -303,9 +304,9 @@ def test_of(id: str) -> str:
 
 def otter_test(id: str) -> str:
     """A file in otter's exception-based format."""
-    body = test_of(id).replace("\n\n", "\n    ")
+    body = textwrap.indent(test_of(id), "    ")
     head = f"from otter.test_files import test_case\n\nOK_FORMAT = False\nname = {id!r}\npoints = {POINTS[id]}\n"
-    return f"{head}\n\n@test_case()\ndef test():\n    {body}\n"
+    return f"{head}\n\n@test_case()\ndef test():\n{body}\n"
 
 
 def nbgrader_cell(text: str, name: str, points: int | None = None, solution: bool = False) -> nbformat.NotebookNode:
