@@ -16,12 +16,13 @@ from typing import Any
 
 from grader.engine.contract import Contract, Todo
 from grader.engine.printable import listed, one_line
+from grader.engine.submission.read import STUB
 from grader.engine.submission.read_notebook import DEFINITION, Tagged, defined, parsed, without_magics
 
 ALIKE, COMPARED = 0.6, 4000  # how alike two cells are that may be one, changed; characters that are compared
 UNLIKE, NAMED_ALIKE = 0.25, 0.75  # how alike two cells are that are not one; and two names, one of them misspelt
 RUNS_PYTHON = ("time", "timeit", "capture", "prun", "debug")  # magics of a whole cell that run it as Python
-UNTOUCHED = re.compile(r'raise NotImplementedError\("TODO \d+')
+UNTOUCHED = re.compile(STUB.pattern.decode("ascii"))
 
 
 @dataclass(frozen=True)
