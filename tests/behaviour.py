@@ -3,7 +3,7 @@
     python tests/behaviour.py FOLDER DIGITS
 
 FOLDER holds data.py, model.py and train.py of tests/base, perhaps changed; they are called with fixed random numbers on
-digits of DIGITS and on noise, and every number that comes out goes into the digest. Prints one line "DID ...".
+digits of DIGITS and on noise, and every number that comes out goes into the digest, which is printed last.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import hashlib
 import json
 import sys
 from typing import Any
-
-SIGN = "DID "
 
 
 def told(value: Any) -> Any:
@@ -69,7 +67,10 @@ def watch(digits: str) -> list[Any]:
     return seen
 
 
+def did(digits: str) -> str:
+    return hashlib.sha256(json.dumps(watch(digits), default=str).encode("utf-8")).hexdigest()
+
+
 if __name__ == "__main__":
     sys.path[:1] = [sys.argv[1]]  # instead of this file's folder
-    text = json.dumps(watch(sys.argv[2]), default=str)
-    print(SIGN + hashlib.sha256(text.encode("utf-8")).hexdigest())
+    print(did(sys.argv[2]))

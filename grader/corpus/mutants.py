@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import ast
 import random
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grader.corpus.entries import ROOT, DoesNotFit, Entry, reference
+from grader.corpus.entries import DoesNotFit, Entry, reference
 from grader.corpus.mutation import Mutant, mutants
+from grader.corpus.oracle import KEPT, Oracle, few_digits
 from grader.corpus.selftest_plan import LONG, SEEN_BY, source_in
 from grader.corpus.trials import Row, Trial
-from grader.digits import load, write_idx
+from grader.engine.many.executor import each_done
+from grader.engine.many.store import Store
 
 KIND = "mutants"
 WHEATS = 20  # right solutions that are changed
-ORACLE = ROOT / "tests" / "behaviour.py"
-SIGN = "DID "
-SECONDS = 60  # of one program, for the oracle
-TRAINING, TEST = 300, 90  # digits for the oracle
 SEED = 1
 
 CarryOut = Callable[[Sequence[Trial]], bool]
@@ -89,29 +86,36 @@ def draw(number: int, wheats: Mapping[str, Entry], names: Sequence[str]) -> Draw
     return Drawn(named, sources, len(every))
 
 
-def survey(drawn: Drawn, carry_out: CarryOut, rows: Rows, jobs: int) -> Survey | None:
-    """Grade them, quick parts first; None when it was stopped."""
+def survey(drawn: Drawn, carry_out: CarryOut, rows: Rows, jobs: int, out: Path) -> Survey | None:
+    """Grade them, quick parts first; None when it was stopped. out: the folder where answers are kept."""
     found = Survey(drawn)
     quick = drawn.trials(list(drawn.mutants), long=False)
     if not carry_out(quick):
         return None
     left = list(sort_out(found, rows(quick)))
-    with tempfile.TemporaryDirectory(prefix="grader-mutants-") as folder:
-        digits = few_digits(Path(folder))
-        with ThreadPoolExecutor(jobs) as executor:
-            plain = {
-                name: executor.submit(behaviour, {file: normal(text) for file, text in files.items()}, digits)
-                for name, files in drawn.of.items()
-            }
-            did = dict(zip(left, executor.map(lambda name: behaviour(drawn.files(name), digits), left)))
-        for name in left:
-            if did[name] and did[name] == plain[drawn.mutants[name].wheat].result():
-                found.same.append(name)
+    found.same = equivalent(drawn, left, jobs, out)
     long = drawn.trials([name for name in left if name not in found.same], long=True)
     if not carry_out(long):
         return None
     found.different += sort_out(found, rows(long))
     return found
+
+
+def equivalent(drawn: Drawn, names: Sequence[str], jobs: int, out: Path) -> list[str]:
+    """Those that do what the program before the change does. Raises CannotKeep."""
+    programs = {name: drawn.files(name) for name in names}
+    for name in {drawn.mutants[name].wheat for name in names}:
+        programs[name] = {file: normal(text) for file, text in drawn.of[name].items()}
+    did: dict[str, str] = {}
+    kept = Store(out / KEPT)
+    with closing(kept), tempfile.TemporaryDirectory(prefix="grader-mutants-") as folder:
+        oracle = Oracle(few_digits(Path(folder)), kept)
+        with ThreadPoolExecutor(jobs) as executor:
+            for name, answer in each_done(executor, lambda name: oracle(programs[name]), programs, jobs):
+                if isinstance(answer, BaseException):
+                    raise answer
+                did[name] = answer
+    return [name for name in names if did[name] and did[name] == did[drawn.mutants[name].wheat]]
 
 
 def sort_out(found: Survey, rows: Mapping[str, Row]) -> Iterator[str]:
@@ -128,34 +132,6 @@ def sort_out(found: Survey, rows: Mapping[str, Row]) -> Iterator[str]:
 def normal(text: str) -> str:
     """A program as a mutant's is written, without comments."""
     return ast.unparse(ast.parse(text))
-
-
-def behaviour(files: Mapping[str, str], digits: Path) -> str:
-    """The digest of what these files do, in a process of its own; "" when it stops, or does not in time."""
-    with tempfile.TemporaryDirectory(prefix="grader-mutant-") as folder:
-        for name, text in files.items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
-        command = [sys.executable, "-X", "utf8", str(ORACLE), folder, str(digits)]
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
-                timeout=SECONDS,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return ""
-        return next((line for line in done.stdout.splitlines() if line.startswith(SIGN)), "")
-
-
-def few_digits(folder: Path) -> Path:
-    digits = load()
-    write_idx(
-        folder,
-        digits.train_images[:TRAINING],
-        digits.train_labels[:TRAINING],
-        digits.test_images[:TEST],
-        digits.test_labels[:TEST],
-    )
-    return folder
 
 
 # -- the report ----------------------------------------------------------------------------------------------

@@ -214,7 +214,10 @@ def mutants_session(
     def rows(trials: Sequence[Trial]) -> dict[str, Row]:
         return {trial.entry: row for trial in trials if (row := store.rows.get(trial.key(grader))) is not None}
 
-    found = mutants.survey(drawn, carried, rows, args.jobs)
+    try:
+        found = mutants.survey(drawn, carried, rows, args.jobs, args.out)
+    except KeyboardInterrupt:
+        found = None
     if found is None:
         print(f"Stopped: what ran is kept in {store.path}; give --resume to go on.", file=sys.stderr)
         return 130
