@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from grader.engine.worker.beside_student.probing import attempt, probe
-from grader.probes.pipeline import Cached, Counted, default, drawn, float32, same
+from grader.probes.pipeline import Cached, Counted, as_digits, default, drawn, float32, same
 
 LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
 BATCH = 64  # of the grader's own loaders
@@ -64,7 +64,7 @@ def trials(
     plans: {data, network, epoch, optimizer, fit: "own" or "lent" (data: "scaled" too); lr, epochs: factors; rate: an lr
     in place of the default, 0 for none}
     results: one {scores: (tests, 10) float32, or what was raised} per plan that was reached, in their order
-    inputs: (tests, pixels) float32, the student's own test images as they came; (0, 0) when no plan needed them
+    inputs: (tests, 784) float32, the student's own test images; (0, 0) when no plan needed them
     lr, epochs: the defaults of fit, nan where they are no numbers; used: CPU seconds of this child so far
     """
     lent: dict[str, Any] = {}
@@ -80,10 +80,10 @@ def trials(
             break
         results.append({"scores": raised or scores})
     own = prepared.get("own")
-    seen = own.test.flatten(1) if own is not None else torch.zeros(0, 0)
+    seen = own.test if own is not None else torch.zeros(0, 0)
     return {
         "results": results,
-        "inputs": float32(seen),
+        "inputs": as_digits(seen),
         "used": time.process_time(),
         "lr": default(fit, "lr"),
         "epochs": default(fit, "epochs"),

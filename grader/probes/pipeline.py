@@ -15,6 +15,7 @@ from grader.engine.worker.raised import Raised
 
 SAMPLES = 8  # images of the student's training loader shown in the report
 FILTERS = 64  # first-layer weights shown in the report
+PIXELS = 28 * 28
 EPOCHS = 1000  # of the history: more are not sent
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
 
@@ -59,7 +60,7 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     Where that stops: {stage: its name below, stopped: what was raised}, and nothing else.
 
     root: a folder for torchvision.datasets.MNIST
-    inputs: (N, pixels) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
+    inputs: (N, 784) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
     the order of the student's test loader
     history: {train_loss, val_loss, val_accuracy: lists of floats}, as fit returned them; empty where it did not
     passes: how often fit began to go through the training loader, -1 where that was not counted
@@ -182,8 +183,18 @@ def score(model: Any, loader: Any) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         for images, _ in loader:
             scores.append(float32(model(images)))
-            inputs.append(float32(images).reshape(len(images), -1))
+            inputs.append(as_digits(images))
     return np.concatenate(inputs), np.concatenate(scores)
+
+
+def as_digits(images: Any) -> np.ndarray:
+    """(N, 784) float32, by which the trusted side knows them: colours averaged, and brought to 28 x 28."""
+    pictures = torch.as_tensor(images).detach().to("cpu", torch.float32)
+    count = len(pictures)
+    if pictures.numel() != count * PIXELS and pictures.ndim in (3, 4):
+        grey = pictures.mean(dim=1, keepdim=True) if pictures.ndim == 4 else pictures[:, None]
+        pictures = torch.nn.functional.interpolate(grey, size=(28, 28), mode="bilinear", antialias=True)
+    return np.asarray(pictures.reshape(count, -1)[:, :PIXELS].numpy())
 
 
 def float32(tensor: Any) -> np.ndarray:

@@ -109,7 +109,8 @@ class Laboratory:
     def read(self, answer: Answer, plans: Sequence[Mapping[str, Any]]) -> list[float | None]:
         self.rate, self.epochs = answer.number("lr"), answer.number("epochs")
         inputs = answer.array("inputs", (range(len(self.secret.truth) + 1), range(4096)))
-        order = match(inputs, self.secret.shown.test_images) if inputs.size else np.zeros(0, int)
+        shown = self.secret.shown
+        order = match(inputs, shown.test_images, shown.train_images) if inputs.size else np.zeros(0, int)
         results = answer.parts("results", range(len(plans) + 1))
         return [self.accuracy(one, order if plan["data"] != "lent" else None) for one, plan in zip(results, plans)]
 
