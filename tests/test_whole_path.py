@@ -23,6 +23,7 @@ from grader.contract import WEEK
 from grader.corpus import entries as corpus
 from grader.digits import FILES, write_idx
 from grader.engine.reports import markdown
+from grader.engine.reports.words import praise
 from grader.pool import load_pool
 from grader.sections.recorded import REMARKS
 
@@ -80,6 +81,8 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
         ("    return history\n", "    return None\n", "no-history"),
         ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
         ("    model.train()", "    device = 'cpu'\n    model.train()", "device-ignored"),
+        ("    model.eval()", "    device = 'cpu'\n    model.eval()", "device-ignored-in-evaluate"),
+        ("train_loader, optimizer, device)", "train_loader, optimizer)", "device-not-handed-on"),
         ("import torch\n", f"import torch\nSTORED = '{random.Random(1).randbytes(4_000).hex()}'\n", "holds-much"),
     ],
 )
@@ -90,6 +93,18 @@ def test_the_teacher_is_told_how_an_accuracy_came_about(graded, worth, old, new,
     result = graded(files, parts=["accuracy"])
     assert result.recorded["accuracy"]["remarks"] == [remark] and result.score == worth("accuracy")
     assert REMARKS[remark] in markdown.summary(result)
+
+
+def test_a_student_is_told_of_a_device_that_is_ignored(graded):
+    files = corpus.reference()
+    line = "        images, labels = images.to(device), labels.to(device)\n"
+    assert line in files["train.py"]
+    files["train.py"] = files["train.py"].replace(line, "        images.to(device), labels.to(device)\n", 1)
+    result = graded(files)
+    assert result.score == result.max_score
+    heading, advice = praise(result)
+    assert heading == "Everything passes. Well done!"
+    assert "costs no points: train_one_epoch does not move its images to `device`" in advice
 
 
 def test_the_reference_gets_everything(tmp_path, worth):

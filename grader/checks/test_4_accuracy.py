@@ -12,7 +12,6 @@ from grader.checks.accuracy.recognise import match
 from grader.checks.accuracy.tiers import facts as facts_of
 from grader.checks.accuracy.tiers import percent, share, told
 from grader.checks.secret_digits import secret_digits, secret_root
-from grader.checks.training.steps import observe_epochs
 from grader.engine.answer import Answer
 from grader.engine.check import check, fail
 from grader.engine.endings import NotSeen, ProtocolBroken
@@ -165,17 +164,25 @@ def remarks(student: Student, answer: Answer, accuracy: float) -> list[str]:
         "no-history": not any(history.numbers(key) for key in HISTORY),
         "too-few-passes": 0 <= passes < epochs,
         "above-the-usual": accuracy > USUAL,
-        "device-ignored": ignores_device(student),
+        **devices_ignored(student),
         "holds-much": student.packed_bytes > PACKED,
     }
     return [name for name, applies in found.items() if applies]
 
 
-def ignores_device(student: Student) -> bool:
+def devices_ignored(student: Student) -> dict[str, bool]:
+    """Remarks on functions whose images stay where they are when another `device` is given."""
+    names = ("train_one_epoch", "evaluate", "fit")
     try:
-        return observe_epochs(student).device == "cpu"
+        answer = student.observe("training.devices")
+        epoch, evaluation, fit = (answer.text(name) == "cpu" for name in names)
     except (NotSeen, ProtocolBroken):  # what is wrong there, another check says
-        return False
+        return {}
+    return {
+        "device-ignored": epoch,
+        "device-ignored-in-evaluate": evaluation,
+        "device-not-handed-on": fit and not epoch,
+    }
 
 
 def few(pictures: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ FOR_THE_TEACHER = "For the teacher (no points are taken for this)"  # the headin
 class Sections(Protocol):
     """schema: {key of score.json: its JSON Schema}; such a key is null where nothing was recorded.
 
-    style: CSS for `html`. passed: what to do when everything passes, "" for nothing.
+    style: CSS for `html`.
     """
 
     @property
@@ -24,14 +24,14 @@ class Sections(Protocol):
     @property
     def style(self) -> str: ...
 
-    @property
-    def passed(self) -> str: ...
-
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         """The week's entries of a score.json from anywhere. Raises BadScore."""
 
     def headline(self, recorded: Recorded) -> str:
         """Half a line beside the score, "" for nothing."""
+
+    def passed(self, recorded: Recorded) -> str:
+        """What to do when everything passes, "" for nothing."""
 
     def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
         """Columns for a table with a row a student: the same names for every run, None for what was not recorded."""
@@ -48,12 +48,14 @@ class NoSections:
 
     schema: Mapping[str, Any] = {}
     style = ""
-    passed = ""
 
     def read(self, raw: Mapping[str, Any]) -> Recorded:
         return {}
 
     def headline(self, recorded: Recorded) -> str:
+        return ""
+
+    def passed(self, recorded: Recorded) -> str:
         return ""
 
     def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:

@@ -21,6 +21,8 @@ REMARKS = {
     "no-history": "fit returned no history, so how this accuracy came about cannot be seen",
     "too-few-passes": "fit went through the training images less often than its own `epochs` says",
     "device-ignored": "train_one_epoch does not move its images to `device`: it would stop on a graphics card",
+    "device-ignored-in-evaluate": "evaluate does not move its images to `device`: it would stop on a graphics card",
+    "device-not-handed-on": "fit does not hand `device` on to train_one_epoch: it would stop on a graphics card",
     "holds-much": "the files hold far more than a solution needs: look for stored answers or a stored network",
     "above-the-usual": "the accuracy is higher than this training file has been seen to allow",
 }

@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from grader.engine.sections import Recorded
 from grader.sections.recorded import REMARKS
 
+PASSED = (
+    "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
+    "Then hand in: commit and push."
+)
+NO_POINTS = "One thing that costs no points: "
+KEPT = " (x.to(device) gives a new tensor and leaves x where it is.)"
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 
@@ -21,6 +27,14 @@ def accuracy_words(recorded: Recorded) -> str:
 def remark_lines(recorded: Recorded) -> list[str]:
     """For the teacher: what is unusual about how the accuracy came about."""
     return [f"{REMARKS[name]}." for name in (recorded.get("accuracy") or {}).get("remarks", [])]
+
+
+def advice(recorded: Recorded) -> str:
+    """For the student, when everything passes: what to do now, and what costs no points and is worth a look."""
+    names = (recorded.get("accuracy") or {}).get("remarks", [])
+    devices = [f"{REMARKS[name]}." for name in names if name.startswith("device-")]
+    told = [NO_POINTS + " ".join(devices) + KEPT] if devices else []
+    return "\n".join([*told, PASSED])
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

@@ -71,7 +71,6 @@ class Epochs:
     split: Epoch
     still: Epoch
     relabelled: Epoch
-    device: str = ""  # where the images went when they were asked to go to "meta"; "" when that was not seen
     many: Epoch | None = None  # only where `together` had not a step for every batch
 
     @property
@@ -100,7 +99,7 @@ def observe_epochs(student: Student) -> Epochs:
     single = {name: Epoch(answer.part(name), start) for name in KINDS}
     many = Epoch(answer.part("many"), start) if "many" in answer else None
     alone = [Epoch(one, start) for one in answer.parts("alone", BATCHES)]
-    return Epochs(inputs, alone, **single, device=answer.text("device"), many=many)
+    return Epochs(inputs, alone, **single, many=many)
 
 
 def seen_in_updates(student: Student) -> None:

@@ -92,7 +92,7 @@ def next_step(result: Result) -> tuple[str, list[str]]:
 
 def passed_words(result: Result) -> str:
     """What to do when everything passes, "" for nothing."""
-    return IN_A_NOTEBOOK if result.submission.get("notebook") else result.sections.passed
+    return IN_A_NOTEBOOK if result.submission.get("notebook") else result.sections.passed(result.recorded)
 
 
 def praise(result: Result) -> tuple[str, str]:
