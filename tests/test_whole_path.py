@@ -82,6 +82,11 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
         ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
         ("    model.train()", "    device = 'cpu'\n    model.train()", "device-ignored"),
         ("    model.eval()", "    device = 'cpu'\n    model.eval()", "device-ignored-in-evaluate"),
+        (
+            "return total_loss / total_images\n",
+            "return torch.tensor(total_loss / total_images)\n",
+            "tensors-in-history",
+        ),
         ("train_loader, optimizer, device)", "train_loader, optimizer)", "device-not-handed-on"),
         ("import torch\n", f"import torch\nSTORED = '{random.Random(1).randbytes(4_000).hex()}'\n", "holds-much"),
     ],
@@ -104,7 +109,7 @@ def test_a_student_is_told_of_a_device_that_is_ignored(graded):
     assert result.score == result.max_score
     heading, advice = praise(result)
     assert heading == "Everything passes. Well done!"
-    assert "costs no points: train_one_epoch does not move its images to `device`" in advice
+    assert "This costs no points: train_one_epoch does not move its images to `device`" in advice
 
 
 def test_the_reference_gets_everything(tmp_path, worth):

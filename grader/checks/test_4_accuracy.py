@@ -165,6 +165,7 @@ def remarks(student: Student, answer: Answer, accuracy: float) -> list[str]:
         "too-few-passes": 0 <= passes < epochs,
         "above-the-usual": accuracy > USUAL,
         **devices_ignored(student),
+        "tensors-in-history": answer.flag("tensors"),
         "holds-much": student.packed_bytes > PACKED,
     }
     return [name for name, applies in found.items() if applies]

@@ -63,6 +63,7 @@ def train_and_score(student: Any, root: str) -> dict[str, Any]:
     inputs: (N, 784) float32, and scores: what the network gave for them, float32, (N, 10) if it is right; both in
     the order of the student's test loader
     history: {train_loss, val_loss, val_accuracy: lists of floats}, as fit returned them; empty where it did not
+    tensors: whether the history holds some where numbers are asked for
     passes: how often fit began to go through the training loader, -1 where that was not counted
     epochs: the default of fit's argument of that name, nan where it has none
     samples: {images, labels: int64} of the first training batch, at most SAMPLES, in the shape they came
@@ -91,6 +92,7 @@ def whole(student: Any, root: str) -> dict[str, Any]:
         "inputs": inputs,
         "scores": scores,
         "history": {key: floats(history.get(key)) if isinstance(history, dict) else [] for key in HISTORY},
+        "tensors": isinstance(history, dict) and any(map(holds_tensors, history.values())),
         "passes": used.passes if isinstance(used, Counted) else -1,
         "epochs": default(fit, "epochs"),
         "samples": {"images": float32(first[0][:SAMPLES]), "labels": float32(first[1][:SAMPLES]).astype(np.int64)},
@@ -210,6 +212,10 @@ def floats(values: Any) -> list[float]:
         except (TypeError, ValueError):
             entries.append(float("nan"))
     return entries
+
+
+def holds_tensors(values: Any) -> bool:
+    return torch.is_tensor(values) or (isinstance(values, (list, tuple)) and any(map(torch.is_tensor, values[:EPOCHS])))
 
 
 def first_layer(model: Any) -> np.ndarray | None:

@@ -17,15 +17,18 @@ TIER = strict({"at": {"type": "number"}, "points": {"type": "integer"}})
 
 
 # What a teacher may want to look at. No remark costs points: an honest program can cause each of them.
+STAYS = "does not move its images to `device` (x.to(device) gives a new tensor): it would stop on a graphics card"
 REMARKS = {
     "no-history": "fit returned no history, so how this accuracy came about cannot be seen",
     "too-few-passes": "fit went through the training images less often than its own `epochs` says",
-    "device-ignored": "train_one_epoch does not move its images to `device`: it would stop on a graphics card",
-    "device-ignored-in-evaluate": "evaluate does not move its images to `device`: it would stop on a graphics card",
+    "device-ignored": f"train_one_epoch {STAYS}",
+    "device-ignored-in-evaluate": f"evaluate {STAYS}",
     "device-not-handed-on": "fit does not hand `device` on to train_one_epoch: it would stop on a graphics card",
+    "tensors-in-history": "the history holds tensors where the docstrings ask for plain floats",
     "holds-much": "the files hold far more than a solution needs: look for stored answers or a stored network",
     "above-the-usual": "the accuracy is higher than this training file has been seen to allow",
 }
+FOR_STUDENTS = ("device-ignored", "device-ignored-in-evaluate", "device-not-handed-on", "tensors-in-history")
 
 
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:

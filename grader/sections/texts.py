@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grader.engine.sections import Recorded
-from grader.sections.recorded import REMARKS
+from grader.sections.recorded import FOR_STUDENTS, REMARKS
 
 PASSED = (
     "See what your network learnt: python assignment/train.py draws its curves and its mistakes. "
     "Then hand in: commit and push."
 )
-NO_POINTS = "One thing that costs no points: "
-KEPT = " (x.to(device) gives a new tensor and leaves x where it is.)"
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 
@@ -32,9 +30,8 @@ def remark_lines(recorded: Recorded) -> list[str]:
 def advice(recorded: Recorded) -> str:
     """For the student, when everything passes: what to do now, and what costs no points and is worth a look."""
     names = (recorded.get("accuracy") or {}).get("remarks", [])
-    devices = [f"{REMARKS[name]}." for name in names if name.startswith("device-")]
-    told = [NO_POINTS + " ".join(devices) + KEPT] if devices else []
-    return "\n".join([*told, PASSED])
+    told = [f"This costs no points: {REMARKS[name]}." for name in FOR_STUDENTS if name in names]
+    return " ".join([*told, PASSED])
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
