@@ -71,6 +71,16 @@ def test_what_is_no_test_digit_counts_as_none_and_each_counts_once(shown):
     assert sorted(which[which >= 0]) == list(range(40))
 
 
+def test_swapped_loaders_cost_no_accuracy(graded):
+    files = corpus.reference()
+    order = "return train_loader, val_loader, test_loader"
+    assert order in files["data.py"]
+    files["data.py"] = files["data.py"].replace(order, "return train_loader, test_loader, val_loader")
+    result = graded(files, load_rubric(WEEK), parts=["data", "accuracy"])
+    assert result.checks[-1].status == "passed"
+    assert "loaders-in-another-order" in [check.finding for check in result.checks]
+
+
 def test_inverted_pictures_lose_the_points_of_the_transform_alone(graded):
     step = "transforms.Normalize((MEAN,), (STD,)),"
     files = corpus.reference()
