@@ -21,6 +21,7 @@ TRAINING_SHARE = 2 / 3  # of the points for reported losses: what is left when o
 def test_step(student: Student) -> None:
     """Every batch updates the weights along its gradient"""
     epochs = steps.observe_epochs(student)
+    steps.name_batch_left_out(epochs)
     steps.stop_on_exception(epochs.first)
     steps.name_changed_rate(epochs)
     steps.name_own_optimizer(epochs)

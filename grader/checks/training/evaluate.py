@@ -167,10 +167,11 @@ def name_not_repeatable(once: Answer, again: Answer) -> None:
 
 
 def name_remembered(again: Answer, later: Answer) -> None:
-    """The same network with other weights must give another loss."""
-    values = [pair.part("first").number("value") for pair in (again, later) if has_value(pair, "first")]
-    if len(values) == 2 and values[0] == values[1]:
-        fail("evaluate-remembers", got=values[0])
+    """The same network with other weights must give another loss, or, where the two are swapped, something else new."""
+    places = [place for place in ("first", "second") if has_value(again, place) and has_value(later, place)]
+    values = [[pair.part(place).number("value") for place in places] for pair in (again, later)]
+    if places and values[0] == values[1]:
+        fail("evaluate-remembers", got=values[0][0])
 
 
 def has_value(pair: Answer, place: str) -> bool:

@@ -154,6 +154,20 @@ def stop_on_exception(*epochs: Epoch) -> None:
         end_if_raised(epoch.answer, "loss")
 
 
+def name_batch_left_out(epochs: Epochs) -> None:
+    """Where an epoch of one batch stops, and one of several does not: is the first of them ever learnt from?
+
+    The change of one layer is put together from images, whatever the loss.
+    """
+    change = epochs.together.change
+    if not epochs.first.raised or epochs.together.raised or not epochs.together.moved or not np.isfinite(change).all():
+        return
+    images = epochs.inputs["images"].reshape(BATCH * BATCHES, -1).astype(np.float64)
+    parts = np.linalg.norm(change @ np.linalg.pinv(images), axis=0).reshape(BATCHES, BATCH).max(axis=1)
+    if parts[0] < 1e-3 * parts[1:].min():
+        fail("batch-never-trains", which="first", batches=BATCHES)
+
+
 def name_changed_rate(epochs: Epochs) -> None:
     """After one epoch the optimizer has the learning rate that it came with."""
     for epoch, rate in ((epochs.still, 0.0), (epochs.together, SMALL)):
@@ -300,7 +314,9 @@ def name_missing_updates(epochs: Epochs) -> None:
     if like(factors, 0, 0, last):
         fail("only-last-batch-trains", batches=BATCHES)
     if like(factors, first, middle, 0) and abs(first - middle) < 0.02:
-        fail("last-batch-never-trains", batches=BATCHES)
+        fail("batch-never-trains", which="last", batches=BATCHES)
+    if like(factors, 0, middle, last) and abs(middle - last) < 0.02:
+        fail("batch-never-trains", which="first", batches=BATCHES)
     if abs(first - middle) < 0.02 and abs(middle - last) < 0.02:
         if epochs.many is not None and epochs.many.events.count("step") > 1:
             name_rare_steps(epochs.many)
