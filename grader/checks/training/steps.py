@@ -263,7 +263,8 @@ def _name_size(events: list[str], size: float) -> None:
         fail("loss-summed-in-step", size=BATCH)
     if events.count("step") > 1:
         fail("several-steps-a-batch", steps=events.count("step"), factor=size)
-    fail("step-size-changed", factor=size)
+    times = events.count("backward")
+    fail("step-size-changed", factor=size, backwards="once" if times == 1 else f"{times} times")
 
 
 def _name_other_loss(used: np.ndarray, raw: np.ndarray, labels: np.ndarray, x: np.ndarray) -> None:
