@@ -8,7 +8,7 @@ import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
 from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, arguments_of, kept_from_before, redrawn
-from grader.engine.answer import Answer
+from grader.engine.answer import Answer, Raised
 from grader.engine.check import fail, waits_for
 from grader.engine.student import Student
 
@@ -92,10 +92,14 @@ def name_wrong_axis(parts: list[Answer]) -> None:
     with labels, but there the ten stand along the second axis."""
     for part in parts:
         raised = part.raised("returned")
-        if raised is not None and "must match the size of tensor" in raised.message and "10" in raised.message:
+        if raised is not None and of_wrong_axis(raised):
             if "dimension 1" in raised.message:
                 fail("no-class-chosen", message=raised.message, came_from=raised)
             fail("argmax-over-batch", seen=f"the comparison of predictions and labels failed: {raised.message}")
+
+
+def of_wrong_axis(raised: Raised) -> bool:
+    return "must match the size of tensor" in raised.message and "10" in raised.message
 
 
 def accuracy_of(pair: Answer, group: Group) -> float:
