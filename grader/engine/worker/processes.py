@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,14 +71,29 @@ def remove_tree(folder: Path) -> None:
 
 
 def kill_family(pid: int) -> None:
-    """Kill a process and all below it, the root last, so that no child escapes to a new parent unseen."""
+    """Kill a process and all below it, the root last, so that no child escapes to a new parent unseen.
+
+    Its group is stopped first, where it leads one: else a crowd that forks grows while it is counted.
+    """
+    signal_group(pid, "SIGSTOP")
     try:
         root = psutil.Process(pid)
         members = [*root.children(recursive=True), root]
     except psutil.Error:
+        signal_group(pid, "SIGKILL")  # of a leader that has ended, too
         return
     for member in members:
         try:
             member.kill()
         except psutil.Error:
             pass
+    signal_group(pid, "SIGKILL")
+
+
+def signal_group(pid: int, name: str) -> None:
+    """Send a signal to the group that this process leads: the kernel lets no fork slip through. POSIX only."""
+    if hasattr(os, "killpg") and pid != os.getpgrp():
+        try:
+            os.killpg(pid, getattr(signal, name))
+        except OSError:
+            pass  # it leads none, or all of it has ended

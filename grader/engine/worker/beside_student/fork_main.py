@@ -30,7 +30,7 @@ import psutil
 from grader.engine.worker.beside_student import child
 from grader.engine.worker.channel import Decoder, Frame
 from grader.engine.worker.keeper import children_of
-from grader.engine.worker.processes import kill_family
+from grader.engine.worker.processes import kill_family, signal_group
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import NotConfined
 from grader.engine.worker.walls import namespaces
@@ -154,6 +154,14 @@ def own_children() -> list[int]:
     return [child.pid for child in psutil.Process().children()]
 
 
+def group_of(pid: int) -> int:
+    """0 when it has ended."""
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
 def die_with_parent() -> None:
     parent = os.getppid()
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -251,6 +259,8 @@ class Server:
             orphans = [pid for pid in own_children() if pid not in self.jobs and pid not in self.spared]
             if not orphans:
                 return
+            for group in {group_of(orphan) for orphan in orphans} - {0, os.getpgrp(), *self.jobs}:
+                signal_group(group, "SIGKILL")  # what is left of a job that has ended, at once
             for orphan in orphans:
                 kill_family(orphan)
             for orphan in orphans:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ TASKS = Path("/proc/self/task")  # where Linux shows the threads of a process
 CHILDREN = TASKS / str(os.getpid()) / "children"  # and the children of each, where it was built to
 WAKING = "RD"  # thread states of proc(5): running or ready to run, and waiting for a disk
 MISSED = 5.0  # seconds between two looks after which nothing is known: this process was stopped, or the machine asleep
+ADDING = 1.0  # seconds; 40 loaders' processes take 0.2
 BLINKS = 1e-4  # part of the time that a thread may run which only looks again and again whether it may go on
 BLINKING = 3  # how many times longer such a job is waited for than one in which nothing runs at all
 
@@ -49,9 +51,14 @@ def below_in_proc(pid: int) -> list[psutil.Process]:
 
 
 def memory(family: list[psutil.Process]) -> int:
-    """Bytes of memory these processes take: shared pages count in equal parts (PSS) where the system tells."""
-    total = 0
+    """Bytes of memory these processes take: shared pages count in equal parts (PSS) where the system tells.
+
+    Those of some only where that takes longer than ADDING seconds, because they leave no time to look at all.
+    """
+    total, ends = 0, time.monotonic() + ADDING
     for member in family:
+        if time.monotonic() > ends:
+            break
         try:
             total += own_memory(member)
         except psutil.Error:

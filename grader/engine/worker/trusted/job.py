@@ -12,11 +12,13 @@ from grader.engine.worker.channel import BadFrame, Decoder, Frame
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted import family
 from grader.engine.worker.trusted.reserve import RESERVE
+from grader.engine.worker.walls.limits import Caps
 
 ENDINGS = ("answer", "raised", "untouched", "missing-name", "missing-file", "memory", "failed", "refused")
 FRAMES_LIMIT = 20_000
 GRACE = 2.0  # seconds for a child to end after its answer, and for prints to arrive after its end
 START_SECONDS = 300.0  # for a worker to import its libraries on a slow, cold machine
+MOST_PROCESSES = Caps().processes  # of a job, also where the system sets no limit (root in the tier practice)
 LOOK_SECONDS = 1.0  # between two looks at what a whole job takes and does
 PATIENCE_AT_IMPORT = 3  # how many times longer nothing may happen while a file is imported
 KEPT_PRINTS = 16_000  # bytes of student prints kept for the report: the last ones
@@ -252,6 +254,8 @@ class Job:
         """Look at the whole job, which costs some milliseconds; says why it must be stopped, or ""."""
         self.looked, limits = time.monotonic(), self.request.limits
         members = family.members(self.pid)
+        if len(members) > MOST_PROCESSES:  # before their memory is added up: a crowd grows faster than it is looked at
+            return "memory"
         used = family.memory(members)
         if used > 3 * limits.memory_bytes or RESERVE.must_end(self, used, limits.memory_bytes):
             return "memory"
