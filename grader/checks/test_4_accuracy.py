@@ -130,7 +130,8 @@ def record(
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (true, guessed), 1)
     spread = scores[counted].astype(np.float64)
-    spread = np.exp(spread - spread.max(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):  # forged scores at both ends of what a number can be
+        spread = np.exp(spread - spread.max(axis=1, keepdims=True))
     sureness = spread.max(axis=1) / spread.sum(axis=1)
     worst = sorted(np.flatnonzero(true != guessed), key=lambda i: -sureness[i])[:WORST]
     evidence = {
