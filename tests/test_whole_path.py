@@ -80,13 +80,6 @@ def test_a_run_may_draw_its_digits_from_the_teachers_pool(tmp_path, worth):
     [
         ("    return history\n", "    return None\n", "no-history"),
         ("in range(epochs):", "in range(epochs - 1):", "too-few-passes"),
-        ("    model.train()", "    device = 'cpu'\n    model.train()", "device-ignored"),
-        ("    model.eval()", "    device = 'cpu'\n    model.eval()", "device-ignored-in-evaluate"),
-        (
-            "return total_loss / total_images\n",
-            "return torch.tensor(total_loss / total_images)\n",
-            "tensors-in-history",
-        ),
         ("train_loader, optimizer, device)", "train_loader, optimizer)", "device-not-handed-on"),
         ("import torch\n", f"import torch\nSTORED = '{random.Random(1).randbytes(4_000).hex()}'\n", "holds-much"),
     ],
@@ -100,16 +93,19 @@ def test_the_teacher_is_told_how_an_accuracy_came_about(graded, worth, old, new,
     assert REMARKS[remark] in markdown.summary(result)
 
 
-def test_a_student_is_told_of_a_device_that_is_ignored(graded):
+def test_a_student_is_told_what_costs_no_points(graded):
     files = corpus.reference()
     line = "        images, labels = images.to(device), labels.to(device)\n"
-    assert line in files["train.py"]
-    files["train.py"] = files["train.py"].replace(line, "        images.to(device), labels.to(device)\n", 1)
-    result = graded(files)
+    train = files["train.py"].replace(line, "        images.to(device), labels.to(device)\n", 1)
+    train = train.replace("    model.eval()", "    device = 'cpu'\n    model.eval()")
+    train = train.replace("return total_loss / total_images\n", "return torch.tensor(total_loss) / total_images\n")
+    result = graded(files | {"train.py": train})
     assert result.score == result.max_score
+    told = ["device-ignored", "device-ignored-in-evaluate", "tensors-in-history"]
+    assert result.recorded["accuracy"]["remarks"] == told
     heading, advice = praise(result)
     assert heading == "Everything passes. Well done!"
-    assert "This costs no points: train_one_epoch does not move its images to `device`" in advice
+    assert all(f"This costs no points: {REMARKS[name]}." in advice for name in told)
 
 
 def test_the_reference_gets_everything(tmp_path, worth):
