@@ -45,9 +45,8 @@ def test_accuracy(student: Student) -> None:
     scores, inputs = answer.array("scores", None), answer.array("inputs", (range(2 * total + 1), range(PIXELS + 1)))
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=str(scores.shape), expected=f"({total}, 10)")
-    which = match(
-        inputs, secret.shown.test_images, secret.shown.train_images
-    )  # (N,) index of the digit each input is, -1 where none
+    shown = secret.shown
+    which = match(inputs, shown.test_images, shown.train_images)  # (N,) index of the digit of each input, -1 for none
     guesses = np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), -1)
     known = which >= 0
     right = np.zeros(total, bool)

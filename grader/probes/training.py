@@ -155,23 +155,21 @@ def devices(student: Any) -> dict[str, Any]:
     train_one_epoch, evaluate, fit: the device of the first images that the network got from each; "" if it got none
     """
     loader = loader_of(np.zeros((4, 1, 28, 28), np.float32), np.zeros(4, np.int64), 2)
-    answer = {}
-    for name in ("train_one_epoch", "evaluate", "fit"):
-        model = Looking()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        given = {
-            "train_one_epoch": (model, loader, optimizer),
-            "evaluate": (model, loader),
-            "fit": (model, loader, loader),
-        }
 
-        def until_seen(name: str = name, given: Any = given[name]) -> None:
+    def seen(name: str, model: Looking, *given: Any) -> str:
+        def until_seen() -> None:
             with suppress(Seen):  # raised on purpose: no trouble of the grader's
-                student.function("train", name)(*given, device="meta")
+                student.function("train", name)(model, *given, device="meta")
 
         tolerant(until_seen)
-        answer[name] = model.device
-    return answer
+        return model.device
+
+    model = Looking()
+    return {
+        "train_one_epoch": seen("train_one_epoch", model, loader, torch.optim.SGD(model.parameters(), lr=0.1)),
+        "evaluate": seen("evaluate", Looking(), loader),
+        "fit": seen("fit", Looking(), loader, loader),
+    }
 
 
 def used_in_training(recorder: Recorder) -> list[bool]:

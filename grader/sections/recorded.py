@@ -16,8 +16,8 @@ ACCURACY = {"test", "floor", "tiers", "remarks"}
 TIER = strict({"at": {"type": "number"}, "points": {"type": "integer"}})
 
 
-# What a teacher may want to look at. No remark costs points: an honest program can cause each of them.
 STAYS = "does not move its images to `device` (x.to(device) gives a new tensor): it would stop on a graphics card"
+# What a teacher may want to look at. No remark costs points: an honest program can cause each of them.
 REMARKS = {
     "no-history": "fit returned no history, so how this accuracy came about cannot be seen",
     "too-few-passes": "fit went through the training images less often than its own `epochs` says",
