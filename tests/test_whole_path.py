@@ -99,9 +99,10 @@ def test_a_student_is_told_what_costs_no_points(graded):
     train = files["train.py"].replace(line, "        images.to(device), labels.to(device)\n", 1)
     train = train.replace("    model.eval()", "    device = 'cpu'\n    model.eval()")
     train = train.replace("return total_loss / total_images\n", "return torch.tensor(total_loss) / total_images\n")
-    result = graded(files | {"train.py": train})
+    data = files["data.py"].replace("Normalize((MEAN,), (STD,))", "Normalize((STD,), (MEAN,))")
+    result = graded(files | {"train.py": train, "data.py": data})
     assert result.score == result.max_score
-    told = ["device-ignored", "device-ignored-in-evaluate", "tensors-in-history"]
+    told = ["device-ignored", "device-ignored-in-evaluate", "tensors-in-history", "pixels-far-from-standard"]
     assert result.recorded["accuracy"]["remarks"] == told
     heading, advice = praise(result)
     assert heading == "Everything passes. Well done!"

@@ -23,6 +23,9 @@ PACKED = 6_000  # bytes: what 200 right solutions of the corpus and 120 of stran
 HISTORY = ("train_loss", "val_loss", "val_accuracy")
 PIXELS, PICTURES = 28 * 28, 64  # of a picture; and so many pictures, at most, for the report
 CHANCE = 0.15  # ten classes; 2,004 test digits: 0.10 + 6 standard deviations is 0.14
+# of the pixels of all test images: 0..1 has mean 0.13 and deviation 0.31, -1..1 has -0.74 and 0.62; Normalize with mean
+# and deviation exchanged gives -1.4 and 2.4
+FAR, WIDE = 1.5, 2.0
 
 
 CALLS = ("train.fit", "model.DigitClassifier", "data.make_loaders")
@@ -52,7 +55,7 @@ def test_accuracy(student: Student) -> None:
     right = np.zeros(total, bool)
     right[which[known]] = guesses[known] == secret.truth[which[known]]
     accuracy = round(float(right.mean()), 3)  # as every report shows it: what is read is what is judged
-    record(student, answer, which, guesses, scores, accuracy)
+    record(student, answer, which, guesses, scores, accuracy, inputs)
     if accuracy >= student.rubric.tiers[-1].at:
         return
     answers = np.bincount(secret.to_true[guesses[guesses >= 0]], minlength=10)
@@ -119,7 +122,13 @@ def end_where_it_stopped(answer: Answer) -> NoReturn:
 
 
 def record(
-    student: Student, answer: Answer, which: np.ndarray, guesses: np.ndarray, scores: np.ndarray, accuracy: float
+    student: Student,
+    answer: Answer,
+    which: np.ndarray,
+    guesses: np.ndarray,
+    scores: np.ndarray,
+    accuracy: float,
+    inputs: np.ndarray,
 ) -> None:
     """Leave for the reports: accuracy, curves, confusion matrix, worst mistakes, samples, first layer."""
     secret = secret_digits(student)
@@ -147,15 +156,16 @@ def record(
     if labels.ndim == 1 and labels.size and labels.min() >= 0 and labels.max() <= 9:
         evidence["sample_labels"] = secret.to_true[labels].astype(np.int64)
     curves = {key: finite(history.numbers(key)) for key in HISTORY}
+    unusual = remarks(student, answer, accuracy, inputs)
     student.record(
-        accuracy={"remarks": remarks(student, answer, accuracy), "test": accuracy, **told(student.rubric.tiers)},
+        accuracy={"remarks": unusual, "test": accuracy, **told(student.rubric.tiers)},
         confusion=confusion.tolist(),
         training=curves,
         evidence=evidence,
     )
 
 
-def remarks(student: Student, answer: Answer, accuracy: float) -> list[str]:
+def remarks(student: Student, answer: Answer, accuracy: float, inputs: np.ndarray) -> list[str]:
     """What a teacher may want to look at in a submission that earned points here: names in sections.REMARKS."""
     history, passes, epochs = answer.part("history"), answer.number("passes"), answer.number("epochs")
     if accuracy < student.rubric.tiers[0].at:
@@ -166,6 +176,7 @@ def remarks(student: Student, answer: Answer, accuracy: float) -> list[str]:
         "above-the-usual": accuracy > USUAL,
         **devices_ignored(student),
         "tensors-in-history": answer.flag("tensors"),
+        "pixels-far-from-standard": abs(inputs.mean(dtype=float)) > FAR or inputs.std(dtype=float) > WIDE,
         "holds-much": student.packed_bytes > PACKED,
     }
     return [name for name, applies in found.items() if applies]

@@ -25,10 +25,18 @@ REMARKS = {
     "device-ignored-in-evaluate": f"evaluate {STAYS}",
     "device-not-handed-on": "fit does not hand `device` on to train_one_epoch: it would stop on a graphics card",
     "tensors-in-history": "the history holds tensors where the docstrings ask for plain floats",
+    "pixels-far-from-standard": "the pixels after make_transform are far from mean 0 and deviation 1: "
+    "Normalize takes the mean first, then the deviation, both of pixels in 0..1",
     "holds-much": "the files hold far more than a solution needs: look for stored answers or a stored network",
     "above-the-usual": "the accuracy is higher than this training file has been seen to allow",
 }
-FOR_STUDENTS = ("device-ignored", "device-ignored-in-evaluate", "device-not-handed-on", "tensors-in-history")
+FOR_STUDENTS = (
+    "device-ignored",
+    "device-ignored-in-evaluate",
+    "device-not-handed-on",
+    "tensors-in-history",
+    "pixels-far-from-standard",
+)
 
 
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:

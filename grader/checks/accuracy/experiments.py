@@ -108,7 +108,7 @@ class Laboratory:
 
     def read(self, answer: Answer, plans: Sequence[Mapping[str, Any]]) -> list[float | None]:
         self.rate, self.epochs = answer.number("lr"), answer.number("epochs")
-        inputs = answer.array("inputs", (range(len(self.secret.truth) + 1), range(4096)))
+        inputs = answer.array("inputs", (range(len(self.secret.truth) + 1), range(28 * 28 + 1)))
         shown = self.secret.shown
         order = match(inputs, shown.test_images, shown.train_images) if inputs.size else np.zeros(0, int)
         results = answer.parts("results", range(len(plans) + 1))
