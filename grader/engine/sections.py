@@ -33,6 +33,9 @@ class Sections(Protocol):
     def passed(self, recorded: Recorded) -> str:
         """What to do when everything passes, "" for nothing."""
 
+    def remarks(self, recorded: Recorded) -> list[str]:
+        """What costs the student no points, and is worth a look once everything passes."""
+
     def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
         """Columns for a table with a row a student: the same names for every run, None for what was not recorded."""
 
@@ -57,6 +60,9 @@ class NoSections:
 
     def passed(self, recorded: Recorded) -> str:
         return ""
+
+    def remarks(self, recorded: Recorded) -> list[str]:
+        return []
 
     def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
         return {}

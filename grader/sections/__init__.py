@@ -27,7 +27,10 @@ class DigitSections:
         return texts.accuracy_words(recorded)
 
     def passed(self, recorded: Recorded) -> str:
-        return texts.advice(recorded)
+        return texts.PASSED
+
+    def remarks(self, recorded: Recorded) -> list[str]:
+        return texts.remarks(recorded)
 
     def numbers(self, recorded: Recorded) -> Mapping[str, float | None]:
         accuracy = recorded.get("accuracy")

@@ -27,11 +27,10 @@ def remark_lines(recorded: Recorded) -> list[str]:
     return [f"{REMARKS[name]}." for name in (recorded.get("accuracy") or {}).get("remarks", [])]
 
 
-def advice(recorded: Recorded) -> str:
-    """For the student, when everything passes: what to do now, and what costs no points and is worth a look."""
+def remarks(recorded: Recorded) -> list[str]:
+    """For the student: a sentence each."""
     names = (recorded.get("accuracy") or {}).get("remarks", [])
-    told = [f"This costs no points: {REMARKS[name]}." for name in FOR_STUDENTS if name in names]
-    return " ".join([*told, PASSED])
+    return [f"This costs no points: {REMARKS[name]}." for name in FOR_STUDENTS if name in names]
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

@@ -43,7 +43,7 @@ def html(result: Result, all_hints: bool = False, ran: Mapping[int, int] | None 
         told = re.search(r"TODO (\d+)", step.place)  # a cell that cannot be read stops those of other TODOs
         number = (ran or {}).get(int(told[1]) if told else step.todo)
     if done:
-        heading, *texts = praise(result)
+        heading, texts = praise(result)
     return template().render(
         result=result,
         score=score_words(result).removeprefix("Score ").replace("/", " of "),

@@ -36,7 +36,7 @@ def report(result: Result) -> str:
     """The whole page."""
     heading, texts = next_step(result)
     if not heading:
-        heading, *texts = praise(result)
+        heading, texts = praise(result)
     return page().render(
         result=result,
         parts=parts(result),

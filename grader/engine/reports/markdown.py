@@ -56,7 +56,7 @@ def summary(result: Result) -> str:
     lines += [f"| {escape(p['name'].capitalize())} | {p['score']}/{p['max_score']} |" for p in result.parts]
     heading, texts = next_step(result)
     if not heading:
-        heading, *texts = praise(result)
+        heading, texts = praise(result)
     lines += ["", f"## {escape(heading)}", ""]
     for text in filter(None, texts):
         lines += [paragraph(text, result.links), ""]

@@ -120,8 +120,8 @@ def step_block(result: Result) -> list[RenderableType]:
     heading, texts = next_step(result)
     reached = progress_words(result)
     if not heading:
-        heading, words = praise(result)
-        return [Text(heading, style="bold green"), *paragraphs([words])]
+        heading, texts = praise(result)
+        return [Text(heading, style="bold green"), *paragraphs(texts)]
     above = [Text(reached, style="green"), Text("")] if reached else []
     return [*above, Text(heading, style="bold"), *paragraphs(texts)]
 

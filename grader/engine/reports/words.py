@@ -90,16 +90,12 @@ def next_step(result: Result) -> tuple[str, list[str]]:
     return f"Next step: {check.place}", check.texts
 
 
-def passed_words(result: Result) -> str:
-    """What to do when everything passes, "" for nothing."""
-    return IN_A_NOTEBOOK if result.submission.get("notebook") else result.sections.passed(result.recorded)
-
-
-def praise(result: Result) -> tuple[str, str]:
-    """What stands in the place of the next step when there is none: a heading, and what to do now."""
+def praise(result: Result) -> tuple[str, list[str]]:
+    """What stands in the place of the next step when there is none: a heading, what to do now, what costs nothing."""
     if result.max_score != FULL_MARKS:
-        return "Everything here passes.", "`pytest grader/` runs the rest."
-    return "Everything passes. Well done!", passed_words(result)
+        return "Everything here passes.", ["`pytest grader/` runs the rest."]
+    now = IN_A_NOTEBOOK if result.submission.get("notebook") else result.sections.passed(result.recorded)
+    return "Everything passes. Well done!", [*filter(None, [now]), *result.sections.remarks(result.recorded)]
 
 
 def done_todos(checks: Sequence[CheckResult]) -> dict[int, int]:

@@ -94,8 +94,7 @@ class Plain:
             return shown.solved.why
         heading, texts = step_words(shown)
         if not heading and shown.result is not None:
-            heading, words = praise(shown.result)
-            texts = [words]
+            heading, texts = praise(shown.result)
         return " ".join([f"{heading}.".replace("!.", "!"), *(one_line(text, 600) for text in texts)])
 
     def say(self, line: str) -> None:

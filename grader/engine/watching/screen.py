@@ -189,8 +189,8 @@ def step(shown: Shown) -> list[RenderableType]:
     if not heading and shown.pending:
         return [Text(SO_FAR, style="green")]
     if not heading:
-        heading, words = praise(result)
-        return [Text(heading, style="bold green"), *terminal.paragraphs([words])]
+        heading, texts = praise(result)
+        return [Text(heading, style="bold green"), *terminal.paragraphs(texts)]
     if ahead is not None and ahead.id in shown.pending:  # as it was before the save
         return [Text(heading, style="bold dim"), *(Styled(block, "dim") for block in terminal.paragraphs(texts))]
     blocks: list[RenderableType] = [Text(heading, style="bold"), *terminal.paragraphs(texts)]
