@@ -1,4 +1,4 @@
-"""Given, nothing to do here: the options of `python train.py`, and endings that say what to do next."""
+"""Given, nothing to do here: the options of `python assignment/train.py`, and endings that say what to do next."""
 
 import argparse
 import contextlib

@@ -1,6 +1,6 @@
 """Given, nothing to do here: what you see of your digits, your training and your network's mistakes.
 
-    python plots.py      saves a picture of eight digits; it works before the first TODO
+    python assignment/plots.py      saves a picture of eight digits; it works before the first TODO
 
 Each draw_... function saves one PNG in the folder plots/ and returns its path.
 """

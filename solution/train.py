@@ -10,10 +10,10 @@ def train_one_epoch(model, loader, optimizer, device="cpu") -> float:
     model      any network that turns images (B, 1, 28, 28) into scores (B, 10)
     loader     gives batches (images, labels)
     optimizer  already holds the model's parameters and the learning rate
-    device     "cpu" or "cuda": where images and labels go before the model sees them
+    device     "cpu", "cuda" or "mps": where images and labels go before the model sees them
 
-    The model is in training mode meanwhile (dropout on, BatchNorm learns), and every step is
-    made by the optimizer, whatever its kind.
+    First put the model into training mode (dropout on, BatchNorm learns). Every step is made
+    by the optimizer, whatever its kind.
 
     Returns the mean cross-entropy loss over all images of the epoch, as a plain float.
     Over images, not over batches: the last batch may be smaller, so weigh each batch's
@@ -44,7 +44,7 @@ def evaluate(model, loader, device="cpu") -> tuple[float, float]:
 
     Returns (loss, accuracy), two plain floats over all images of the loader: the mean
     cross-entropy loss, and the fraction of images classified correctly, between 0 and 1.
-    The model is in evaluation mode and no gradients are recorded.
+    First put the model into evaluation mode, and record no gradients.
     """
     # BEGIN SOLUTION
     loss_function = nn.CrossEntropyLoss()
@@ -95,7 +95,7 @@ def fit(model, train_loader, val_loader, epochs=10, lr=0.01, device="cpu") -> di
 
 
 def main() -> None:
-    """Train on the digits, say how it goes, save pictures: `python train.py --help` lists the options."""
+    """Train on the digits, say how it goes, save pictures: `python assignment/train.py --help` lists the options."""
     from command_line import kind_endings, read_options
 
     with kind_endings():

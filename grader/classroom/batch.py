@@ -46,7 +46,10 @@ BAD_INPUT = (
     NoSubmissions, NotOurs, BadRubric, BadKey, GraderTrouble, CannotKeep, BadOption, BadRoster, BadGradebook,
 )  # fmt: skip
 FATAL = (NotConfined, OtherGrader, NoCluster, GraderTrouble, CannotKeep)  # what no other submission would get round
-PRACTICE = "Student code could then reach other students' work: grade on Linux, or allow it with --isolation=practice."
+PRACTICE = (
+    "Student code could then reach other students' work: see 'Isolation' in docs/github.md, "
+    "or allow it with --isolation=practice."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
