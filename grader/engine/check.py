@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -71,13 +71,22 @@ class GraderTrouble(RuntimeError):
 def only_where(seen: Callable[[Student], None]) -> Callable[[Callable[[Student], None]], Callable[[Student], None]]:
     """Let a check pass only where there was something to judge: `seen` ends it when there was not.
 
-    It has the last word, after the check's own: so a fault that has a name keeps it.
+    It has the last word, after the check's own: so a fault that has a name keeps it. What such a fault leaves of the
+    points is earned only where there was something to judge, too.
     """
 
     def declare(function: Callable[[Student], None]) -> Callable[[Student], None]:
         @wraps(function)
         def both(student: Student) -> None:
-            function(student)
+            try:
+                function(student)
+            except Failed as found:
+                if found.finding.share:
+                    try:
+                        seen(student)
+                    except (Failed, Waits):
+                        raise Failed(replace(found.finding, share=0.0), found.raised) from None
+                raise
             seen(student)
 
         return both
