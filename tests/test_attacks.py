@@ -6,6 +6,8 @@ As an ordinary user, when you are root: python tests/ordinary_user.py -m pytest 
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -66,6 +68,10 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         (other / name).write_text(text, encoding="utf-8")
     (canary / "secret").write_text("sesame", encoding="utf-8")
     places = {"grader": ROOT / "grader", "root": ROOT, "other": other, "canary": canary, "temporary": folder}
+    listener, places["listening"] = socket.socket(socket.AF_UNIX), ROOT / f".listening-{os.getpid()}-{tier}"
+    listener.bind(str(places["listening"]))  # not below a temporary folder, which is covered anyway
+    listener.listen()
+    places["listening"].chmod(0o777)
     while not (server.full.ready and server.light.ready):  # type: ignore[attr-defined]
         time.sleep(0.05)  # before that there are children that only try things out
     own = {p.pid for p in psutil.Process(server.worker.pid).children(recursive=True)}  # type: ignore[attr-defined]
@@ -73,6 +79,8 @@ def ground(tier: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield Ground(server, places, own)
     finally:
         server.close()
+        listener.close()
+        places["listening"].unlink()
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,16 @@ def test_root_in_a_container_is_confined_where_the_network_can_be_refused(folder
     assert result["grader"]["isolation"] == ("confined" if possible else "practice"), result["grader"]["measures"]
 
 
+def test_what_a_job_leaves_in_shared_memory_is_removed_where_everybody_shares_it(folder):
+    left = Path("/dev/shm") / f"left-{os.getpid()}"
+    work = folder / "work"
+    shutil.copytree(ROOT / "solution", work, ignore=shutil.ignore_patterns("__pycache__"))
+    code = f"open({str(left)!r}, 'a').write('x')\nraise ValueError('WRITTEN')\n"
+    (work / "model.py").write_text(code, encoding="utf-8")
+    grade(CONTAINER, work, folder / "reports")
+    assert "WRITTEN" in (folder / "reports" / "score.json").read_text("utf-8") and not left.exists()
+
+
 def test_root_stays_root_where_another_user_could_not_reach_the_interpreter(folder):
     closed = folder / "closed"
     (closed / "lib").mkdir(parents=True)

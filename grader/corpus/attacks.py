@@ -20,7 +20,7 @@
     [[patch]]                     # or a change of one text that occurs once: file, old, new
     [files]                       # or whole files, of any name
 
-{grader}, {root}, {other}, {canary} and {temporary} in them stand for real folders.
+{grader}, {root}, {other}, {canary} and {temporary} in them stand for real folders, {listening} for a socket outside.
 """
 
 from __future__ import annotations

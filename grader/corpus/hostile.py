@@ -18,7 +18,7 @@ from grader.corpus.trials import Row, Trial
 from grader.engine.rubric import Rubric
 
 HARMLESS = "(harmless) "
-PLACES = ("grader", "root", "other", "canary", "temporary")
+PLACES = ("grader", "root", "other", "canary", "temporary", "listening")
 SHORT = {"import_seconds": 2, "check_seconds": 2, "output_bytes": 1_000_000}
 LONG_SECONDS = 60
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,11 +21,19 @@ from grader.engine.rubric import Rubric
 from grader.engine.run_folders import KeptFiles
 from grader.engine.submission.manifest import digest, handed_out
 from grader.engine.submission.read import Submission
+from grader.engine.worker.channel import BODY_LIMIT
 from grader.engine.worker.tiers import missing
 from grader.engine.worker.trusted.job import START_SECONDS, Job, Limits, Outcome, Request
 from grader.engine.worker.trusted.start import OnProgress, Server
 
+# bytes: the arrays of an answer of the check that takes long, and of another (the solution's largest: 6.6 and 4.5 MB).
+# Both are kept while the run lasts, because several checks read one answer
+LARGE_ANSWER, ANSWER = BODY_LIMIT, 32 << 20
+IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 WALL_FACTOR = 4  # wall seconds that an experiment may take, in times of its CPU seconds
+
+
+DELETED = "the run's folder was deleted, and deleted again"
 
 
 class Interrupted(BaseException):
@@ -90,9 +99,8 @@ class Asking:
             if self.lost_files(job, outcome):
                 job = self.request(check, probe, arguments, again=job)
                 outcome = self.wait(job)
-                if self.lost_files(job, outcome):  # by its own doing, unless it could not have done that
-                    kind = "lost" if self.isolation == "confined" else "deleted"
-                    outcome = replace(outcome, kind=kind, detail="the run's folder was deleted, and deleted again")
+                if self.lost_files(job, outcome):
+                    outcome = replace(outcome, kind=self.destroyed, detail=DELETED)
             self.settled[job] = outcome
         if self.endless and job.patience and self.settled[job].kind == "timeout":  # that is why it was ended
             raise NotSeen(self.endless.outcome, blocked=True)
@@ -143,7 +151,21 @@ class Asking:
     def put_back(self) -> None:
         if self.kept.missing():
             self.losses += 1
-            self.kept.put_back()
+            try:
+                self.kept.put_back()
+            except IN_THE_WAY as error:
+                self.end_because_of(error)
+
+    @property
+    def destroyed(self) -> str:
+        """The kind of ending where the run's folder was damaged: its own doing, unless it could not have done that."""
+        return "lost" if self.isolation == "confined" else "deleted"
+
+    def end_because_of(self, error: OSError) -> NoReturn:
+        """Something in the run's folder is in the way of what the next child needs."""
+        if not self.asked:  # nothing of the student's has run
+            raise error
+        raise NotSeen(Outcome(self.destroyed, detail=f"{DELETED} ({type(error).__name__})")) from error
 
     def begin(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> None:
         """Ask now what the check will ask in its turn."""
@@ -168,8 +190,11 @@ class Asking:
         """seconds: a limit for this question alone."""
         self.go_on()
         self.put_back()
-        home = self.folder / "home" / str(len(self.asked))
-        home.mkdir(parents=True)
+        home = self.folder / "home" / f"{len(self.asked)}-{secrets.token_hex(8)}"
+        try:
+            home.mkdir(parents=True)
+        except IN_THE_WAY as error:
+            self.end_because_of(error)
         reads = tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.inputs)))
         for path in reads:
             self.kept.keep(Path(path))
@@ -190,6 +215,7 @@ class Asking:
                 int(self.limits["output_bytes"]),
                 int(self.limits["memory_bytes"]),
                 self.limits["stall_seconds"],
+                LARGE_ANSWER if long or seconds else ANSWER,
             ),
             fresh=fresh,
         )

@@ -128,7 +128,7 @@ class Run:
         assert check.begin is not None
         try:
             check.begin(self.student(check))
-        except (OSError, GraderTrouble, Interrupted):
+        except (OSError, GraderTrouble, NotSeen, Interrupted):
             pass  # the check meets it again in its turn, and reports it
 
     def student(self, check: Check) -> Student:

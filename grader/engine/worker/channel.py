@@ -91,10 +91,13 @@ def write_npy(array: np.ndarray) -> bytes:
 
 
 class Decoder:
-    """Takes bytes as they come and gives frames. Raises BadFrame; after that it takes no more."""
+    """Takes bytes as they come and gives frames. Raises BadFrame; after that it takes no more.
 
-    def __init__(self) -> None:
-        self._bytes = bytearray()
+    body_limit: bytes that the arrays of one frame may have
+    """
+
+    def __init__(self, body_limit: int = BODY_LIMIT) -> None:
+        self._bytes, self.body_limit = bytearray(), body_limit
 
     def feed(self, data: bytes) -> list[Frame]:
         self._bytes += data
@@ -103,7 +106,7 @@ class Decoder:
             magic, text_length, body_length = PREFIX.unpack_from(self._bytes)
             if magic != MAGIC:
                 raise BadFrame("the answer does not begin like an answer")
-            if text_length > JSON_LIMIT or body_length > BODY_LIMIT:
+            if text_length > JSON_LIMIT or body_length > self.body_limit:
                 raise BadFrame(f"the answer claims {text_length + body_length} bytes")
             end = PREFIX.size + text_length + body_length
             if len(self._bytes) < end:
@@ -166,6 +169,8 @@ def read_npy(block: bytes) -> np.ndarray:
     if len(shape) > 8 or any(type(n) is not int or not 0 <= n < 1 << 40 for n in shape):
         raise BadFrame("an array has an impossible shape")
     payload = memoryview(block)[10 + header_length :]
+    if math.prod(max(n, 1) for n in shape) > 1 << 40:  # numpy refuses it, with a nought in it too
+        raise BadFrame("an array has an impossible shape")
     if math.prod(shape) * np.dtype(described).itemsize != len(payload):
         raise BadFrame("an array's shape does not fit its bytes")
     return np.frombuffer(payload, dtype=described).reshape(shape)

@@ -54,7 +54,7 @@ class InProcessServer:
                 files.unload()
             os.chdir(here)
         job.end(job.final.kind if job.final is not None else "protocol", detail=job.bad)
-        job.finished.set()
+        job.finish()
         return job
 
     def watch(self, error: BaseException) -> None:

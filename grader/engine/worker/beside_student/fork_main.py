@@ -34,7 +34,7 @@ from grader.engine.worker.processes import kill_family, signal_group
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import NotConfined
 from grader.engine.worker.walls import namespaces
-from grader.engine.worker.walls.confine import Policy, code_paths, confine
+from grader.engine.worker.walls.confine import FIRST_UID, Policy, code_paths, confine, forget_shared_memory
 from grader.engine.worker.walls.libc import libc
 from grader.engine.worker.walls.limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Caps, prctl
 from grader.engine.worker.walls.seccomp import make_filter
@@ -246,6 +246,8 @@ class Server:
             if job is not None:
                 ended = True
                 self.sweep()
+                if os.geteuid() == 0:
+                    forget_shared_memory(FIRST_UID + pid)
                 self.control.send(f"exit {job} {os.waitstatus_to_exitcode(status)}".encode())
             elif pid in self.spared:  # the full server: without it this one is of no use
                 self.end()

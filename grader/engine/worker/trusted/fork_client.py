@@ -142,7 +142,7 @@ class ForkServer:
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
         finally:
-            job.finished.set()
+            job.finish()
 
     def run(self, job: Job, line: Line, number: str, attempts: int = 3) -> None:
         with line.changed:

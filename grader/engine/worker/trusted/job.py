@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from grader.engine.worker.channel import BadFrame, Decoder, Frame
+from grader.engine.worker.channel import BODY_LIMIT, BadFrame, Decoder, Frame
 from grader.engine.worker.raised import Raised
 from grader.engine.worker.trusted import family
 from grader.engine.worker.trusted.reserve import RESERVE
@@ -36,6 +36,7 @@ class Limits:
     output_bytes: int = 4_000_000
     memory_bytes: int = 2_000_000_000  # of one process; three times that for all it starts
     stall_seconds: float = 10
+    answer_bytes: int = BODY_LIMIT  # of all arrays in an answer
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Job:
 
     def __init__(self, request: Request, on_progress: Callable[[dict[str, Any]], None] | None):
         self.request, self.on_progress = request, on_progress
-        self.decoder, self.prints = Decoder(), Prints(request.limits.output_bytes)
+        self.decoder, self.prints = Decoder(request.limits.answer_bytes), Prints(request.limits.output_bytes)
         self.changed = threading.Condition()
         self.final: Frame | None = None
         self.outcome: Outcome | None = None
@@ -163,7 +164,7 @@ class Job:
 
     def again(self) -> None:
         """Forget what a child said that ended before any student code ran: another will be tried."""
-        self.decoder, self.final, self.pid = Decoder(), None, None
+        self.decoder, self.final, self.pid = Decoder(self.request.limits.answer_bytes), None, None
         self.prints.clear()
 
     def feed(self, data: bytes) -> None:
@@ -171,14 +172,16 @@ class Job:
         if self.stopping:
             return
         self.reading = True  # until this is done nobody takes what it sends
-        with self.changed:
-            try:
-                for frame in self.decoder.feed(data):
-                    self.take(frame)
-            except BadFrame as error:
-                self.bad = self.bad or str(error)
-            self.changed.notify_all()
-        self.reading = False
+        try:
+            with self.changed:
+                try:
+                    for frame in self.decoder.feed(data):
+                        self.take(frame)
+                except BadFrame as error:
+                    self.bad = self.bad or str(error)
+                self.changed.notify_all()
+        finally:
+            self.reading = False
 
     def take(self, frame: Frame) -> None:
         self.frames += 1
@@ -204,6 +207,8 @@ class Job:
         elif frame.kind == "trace":
             self.trace = self.trace or str(frame.values.get("text", ""))
         elif frame.kind == "progress":
+            if not all(type(value) in (int, float, bool) for value in frame.values.values()):
+                raise BadFrame("progress is told in numbers")
             self.moved, self.cpu_at_move = time.monotonic(), self.cpu()
             if self.on_progress is not None:
                 self.on_progress(frame.values)
@@ -279,6 +284,11 @@ class Job:
             self.outcome = Outcome(kind, values, status, self.importing, prints, seconds, detail, computed, self.trace)
             self.changed.notify_all()
         self.on_end()
+
+    def finish(self) -> None:
+        """Nothing of it runs any more: let go of what it had begun to send."""
+        self.decoder = Decoder(0)
+        self.finished.set()
 
     def cancel(self) -> None:
         """Stop it, and wait until nothing of it runs any more."""

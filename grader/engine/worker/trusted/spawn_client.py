@@ -116,7 +116,7 @@ class SpawnServer:
             job.end("lost", detail=str(error))
             worker = None
         if worker is None:
-            job.finished.set()
+            job.finish()
             return
         clean = False
         try:
@@ -125,7 +125,7 @@ class SpawnServer:
         except Exception as error:
             job.end("lost", detail=f"{type(error).__name__}: {error}")
         self.give_back(worker, clean)
-        job.finished.set()
+        job.finish()
 
     def take(self, job: Job) -> Interpreter | None:
         """An idle interpreter; one that has imported just what the job needs is waited for while it warms up."""

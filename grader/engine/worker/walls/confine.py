@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -32,6 +33,7 @@ from grader.engine.worker.walls.limits import (
 from grader.engine.worker.walls.seccomp import load_filter
 
 FIRST_UID = 1_900_000_000  # beyond what systemd hands out (systemd.io/UIDS-GIDS); the process id makes it unique
+SHARED_MEMORY = "/dev/shm"
 RUN_FOLDER = "grader-run-"  # how the names of a run's own folders begin
 DEVICES = ("/dev/zero", "/dev/urandom", "/dev/random")
 SYSTEM = (
@@ -101,9 +103,11 @@ def confine(policy: Policy, host_pid: int, parent: int, filter_code: bytes = b""
     if root:
         for path in policy.reads:
             open_to_all(path)
+    sockets = namespaces.named_sockets() if admin else []
     if admin:
         worked(lambda: libc("unshare", namespaces.CLONE_NEWNET))
-    own_files = admin and worked(lambda: namespaces.private_mounts(reads, home, uid, everybody=uid != os.geteuid()))
+    other = uid != os.geteuid()
+    own_files = admin and worked(lambda: namespaces.private_mounts(reads, home, uid, other, sockets))
     own_proc = own_files and os.getpid() == 1 and worked(lambda: namespaces.mount("proc", "/proc", "proc", 2 | 4 | 8))
     if own_files:
         done.append("private temporary files")
@@ -116,7 +120,7 @@ def confine(policy: Policy, host_pid: int, parent: int, filter_code: bytes = b""
     alone = "own user" in done or (admin and not root)  # the limit on processes counts by user and user namespace
     done += limit_self(policy.caps, processes=alone)
     proc = ["/proc"] if own_proc else [f"/proc/{os.getpid()}", *(f"/proc/{name}" for name in OWN_PROC)]
-    shared = ["/dev/shm"] if os.access("/dev/shm", os.W_OK) else []
+    shared = [SHARED_MEMORY] if os.access(SHARED_MEMORY, os.W_OK) else []
     worked(lambda: landlock.restrict([*reads, *proc, *DEVICES], [home, "/dev/null", *shared]))
     # after the change of user the kernel marks this process undumpable and forgets whose death it dies with
     prctl(PR_SET_DUMPABLE, 1)
@@ -144,6 +148,17 @@ def can_reach(paths: list[str]) -> bool:
     """
     closed = (namespaces.first_closed(path) for path in paths)
     return all(folder is None or Path(folder).name.startswith(RUN_FOLDER) for folder in closed)
+
+
+def forget_shared_memory(uid: int) -> None:
+    """Remove what a job's own user has left in /dev/shm, where that folder is not its own. For root."""
+    for name in os.listdir(SHARED_MEMORY) if os.path.isdir(SHARED_MEMORY) else ():
+        path = os.path.join(SHARED_MEMORY, name)
+        try:
+            if os.lstat(path).st_uid == uid:
+                shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
+        except OSError:
+            pass  # it has gone
 
 
 def become(uid: int, home: str, own_files: bool) -> None:

@@ -21,6 +21,7 @@ MOUNT_SETATTR, MOUNT_ATTR_RDONLY, AT_FDCWD, AT_RECURSIVE = 442, 1, -100, 0x8000
 CAP_SYS_ADMIN, CAP_SETUID = 21, 7
 CAPABILITY_VERSION = 0x2008_0522  # _LINUX_CAPABILITY_VERSION_3: two words per set
 COVERED = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # where others leave files and sockets
+BOUND = "/proc/net/unix"  # the sockets that have a name; see proc_net(5)
 OWN_FILES = "size=268435456,nr_inodes=4096"  # what a child may write in all, in each of its folders: 256 MB
 
 
@@ -75,11 +76,22 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     libc("mount", source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), options.encode())
 
 
-def private_mounts(reads: Iterable[str], home: str, uid: int, everybody: bool) -> None:
+def named_sockets() -> list[str]:
+    """The paths of the local sockets that others listen on. Ask before there is a network namespace of our own."""
+    try:
+        with open(BOUND, encoding="utf-8", errors="surrogateescape") as file:
+            fields = [line.rstrip("\n").split(maxsplit=7) for line in file]
+    except OSError:
+        return []
+    return sorted({one[7] for one in fields if len(one) == 8 and one[7].startswith("/")})
+
+
+def private_mounts(reads: Iterable[str], home: str, uid: int, everybody: bool, sockets: Iterable[str]) -> None:
     """In namespaces of its own: cover what belongs to others, and put back what the child needs.
 
     reads: real paths of files and folders that must stay reachable. home: becomes an empty folder in memory.
-    everybody: the child will be another user, so folders closed to others are covered and bridged too. Raises OSError.
+    everybody: the child will be another user, so folders closed to others are covered and bridged too. sockets: paths
+    to which no connection may be made: neither Landlock nor a read-only mount stops connect(2). Raises OSError.
     """
     libc("unshare", CLONE_NEWNS | CLONE_NEWIPC)
     mount("none", "/", "", MS_REC | MS_PRIVATE)
@@ -93,10 +105,20 @@ def private_mounts(reads: Iterable[str], home: str, uid: int, everybody: bool) -
         # only shared memory is writable there: what else a child writes belongs into its home
         options = f"mode=1777,{OWN_FILES}" if cover == "/dev/shm" else "mode=755,size=1m"
         mount("tmpfs", cover, "tmpfs", MS_NOSUID | MS_NODEV, options)
+    for path in sockets:
+        if not under(path, covers) and is_socket(path):
+            mount("/dev/null", path, "", MS_BIND)
     for path, descriptor in kept:
         put_back(path, descriptor)
         os.close(descriptor)
     mount("tmpfs", home, "tmpfs", MS_NOSUID | MS_NODEV, f"mode=700,uid={uid},{OWN_FILES}")
+
+
+def is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:  # out of reach, for the child too
+        return False
 
 
 def make_read_only(path: str) -> None:

@@ -16,14 +16,15 @@ import tempfile
 from grader.engine.worker.walls.limits import prctl_pointer
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
-# io_uring goes past filters on the calls it stands for; the others are doors into the kernel or other processes
+# io_uring goes past filters on the calls it stands for; what shmget makes counts as nobody's memory once it is let
+# go of (PyTorch's shared memory is POSIX, in /dev/shm); the others are doors into the kernel or other processes
 REFUSED = (
     "io_uring_setup", "io_uring_enter", "io_uring_register", "ptrace", "process_vm_readv", "process_vm_writev",
     "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "mount",
     "umount2", "pivot_root", "chroot", "setns", "unshare", "move_mount", "open_tree", "fsopen", "fsmount",
     "mount_setattr", "init_module", "finit_module", "kexec_load", "reboot", "swapon", "acct", "syslog", "quotactl",
     "memfd_create", "memfd_secret", "io_setup", "name_to_handle_at", "open_by_handle_at", "settimeofday",
-    "clock_settime", "fanotify_init", "vhangup",
+    "clock_settime", "fanotify_init", "vhangup", "shmget", "semget", "msgget",
 )  # fmt: skip
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: see clone(2)
 NAMESPACES = (1 << 17, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30)
