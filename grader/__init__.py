@@ -1,7 +1,5 @@
 """Everything that grades the assignment. README.md in this folder is the map."""
 
-__version__ = "0.1.0"
-
 
 def load_ipython_extension(shell: object) -> None:
     """`%load_ext grader` in a notebook: from then on `%grade` grades what its cells have run."""

@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -354,6 +355,17 @@ def test_the_portable_worker_gives_each_child_a_home_of_its_own(spawned, tmp_pat
         assert line[1] == line[2] and str(home) not in line
     finally:
         server.close()
+
+
+def test_a_question_to_a_worker_that_was_closed_ends_at_once(tmp_path):
+    home = tmp_path / "server"
+    home.mkdir()
+    server = SpawnServer(home, surroundings(WEEK), lambda folder: None)
+    server.close()
+    started = time.monotonic()
+    files = written(corpus.reference(), tmp_path / "work")
+    result = grade(read(files, WEEK, 64_000), server, seed=1, parts=["model"])
+    assert {check.status for check in result.checks} == {"grader_error"} and time.monotonic() - started < 60
 
 
 def test_a_file_in_the_digits_folder_is_named_and_one_beside_the_code_is_fine(server, graded):

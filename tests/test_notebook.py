@@ -193,6 +193,15 @@ def test_a_magic_in_a_block_keeps_the_block(tmp_path):
     assert "    pass  # %timeit i" in text and "value = 10 % 3" in text
 
 
+def test_a_line_of_python_that_begins_as_a_magic_does_is_kept(tmp_path):
+    lines = ["%matplotlib inline", "value = (10", "    % 3)", "same = (value", "    != 1)", "!pip list", "value?"]
+    book = solved() | {"cells": [code("\n".join(lines) + "\n", "data.py")]}
+    text = read(saved(tmp_path, book), WEEK, LIMIT).files["data.py"].decode()
+    compile(text, "data.py", "exec")
+    assert "10\n    % 3)" in text and "value\n    != 1)" in text
+    assert text.count("pass  # ") == 3
+
+
 @pytest.mark.parametrize("broken", [
     "", "{", "[]", "null", '{"cells": 3}', '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}', b"\xff\xfe\x00",
     '{"cells": [{"cell_type": "code"}], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}',

@@ -49,3 +49,9 @@ def test_bare_pytest_in_the_folder_of_the_grader_grades_and_x_leaves_nothing_out
     done = run(["-m", "pytest", "-x", "-m", "model"], "grader")
     assert done.returncode == 1 and "Next step: TODO 3" in done.stdout, done.stdout + done.stderr
     assert "more finding" not in done.stdout
+
+
+def test_what_is_left_out_by_name_is_not_missed():
+    left_out = ("1_data", "3_training", "4_accuracy")
+    done = run(["-m", "pytest", "grader/", *(f"--ignore=grader/checks/test_{name}.py" for name in left_out)], ".")
+    assert done.returncode == 1 and "Next step: TODO 3" in done.stdout and "Score 0/20" in done.stdout, done.stdout

@@ -76,9 +76,12 @@ def compiled(root: Path, upgrade: bool) -> str:
         command += ["--extra", "confined"] if "confined" in extras else []
         command += ["pyproject.toml", "-", "--output-file", str(out)]
         more = "\n".join([*INSTALLERS, *settings["build-system"]["requires"]])
-        done = subprocess.run(
-            command, cwd=root, input=more, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=root, input=more, capture_output=True, text=True, encoding="utf-8", timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NotPinned(f"uv took longer than {SECONDS} seconds; is the network slow? Try again.") from error
         if done.returncode != 0:
             raise NotPinned(f"uv found no versions that fit together: {done.stderr.strip()[-1500:]}")
         return out.read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ def context(root: Path) -> dict[str, Any]:
     """Everything a template may use: course.toml, the rubric, the contract, and the checks part by part.
 
     named: each part by its name; files: those that are handed in; todo_count: how many functions a student writes
-    causes: the rows of hints/causes.toml that the handout shows
+    causes: the rows of hints/causes*.toml that the handout shows
     fetched: the repository that a notebook on its own fetches, "" while course.toml names none
     work: the folder that a student gets; bundled: folders in it that hold data; data: what they hold
     """

@@ -51,22 +51,6 @@ class Definition:
     is_function: bool
 
 
-@dataclass(frozen=True)
-class Todo:
-    """What a stub says: its number, its function, and one line that invites to start."""
-
-    number: int
-    function: str
-    invitation: str
-
-    @property
-    def lines(self) -> tuple[str, str]:
-        return (
-            f"# TODO {self.number}: {self.invitation}",
-            f'raise NotImplementedError("TODO {self.number}: {self.function}")',
-        )
-
-
 def student_version(name: str, text: str, invitations: dict[str, str]) -> str:
     """The file with stubs for solutions. `invitations` maps a TODO's number, as text, to its comment line."""
     lines = text.splitlines()
@@ -105,8 +89,8 @@ def stub(name: str, region: Region, invitations: dict[str, str]) -> list[str]:
             f"{region.function} is not a TODO of the contract (those of {name}: {expected}). A renamed TODO gets its "
             "name back; around a helper of your own put the markers at the top level",
         )
-    todo = Todo(number, region.function, invitations[str(number)])
-    return [region.indent + line for line in todo.lines]
+    invitation = f"# TODO {number}: {invitations[str(number)]}"
+    return [region.indent + invitation, f'{region.indent}raise NotImplementedError("TODO {number}: {region.function}")']
 
 
 def regions(name: str, text: str) -> Iterator[Region]:

@@ -166,7 +166,7 @@ def record(
 
 
 def remarks(student: Student, answer: Answer, accuracy: float, inputs: np.ndarray) -> list[str]:
-    """What a teacher may want to look at in a submission that earned points here: names in sections.REMARKS."""
+    """What a teacher may want to look at in a submission that earned points here: names in recorded.REMARKS."""
     history, passes, epochs = answer.part("history"), answer.number("passes"), answer.number("epochs")
     if accuracy < student.rubric.tiers[0].at:
         return []

@@ -78,15 +78,16 @@ def wishes(args: argparse.Namespace) -> Wishes:
         raise BadOption(str(error).replace("--before", "--due")) from error
     if args.fill is not None:
         gradebooks.demand_fillable(args.fill)
-    if args.export_jplag is not None and args.export_jplag.exists() and any(args.export_jplag.iterdir()):
-        raise BadOption(f"{args.export_jplag} is not empty: give --export-jplag a new folder.")
+    jplag = args.export_jplag
+    if jplag is not None and jplag.exists() and not (jplag.is_dir() and not any(jplag.iterdir())):
+        raise BadOption(f"{jplag} is not an empty folder: give --export-jplag a new one.")
     try:
         read = roster.read(args.roster or args.fill) if args.roster or args.fill else None
     except roster.BadRoster:
         if args.roster:
             raise
         read = None  # a gradebook that says less than who is who
-    return Wishes(due, read, args.fill, args.column, classroom50, args.scores, args.export_jplag, args.anonymous)
+    return Wishes(due, read, args.fill, args.column, classroom50, args.scores, jplag, args.anonymous)
 
 
 def hand_back(

@@ -33,10 +33,9 @@ class BadScores(ValueError):
 
 @dataclass(frozen=True)
 class Overrides:
-    """text: the scores.json. overridden: ids whose score stands in it. sentences: what is to be said."""
+    """text: the scores.json. sentences: what is to be said."""
 
     text: str
-    overridden: tuple[str, ...]
     sentences: tuple[str, ...]
 
 
@@ -54,7 +53,6 @@ def overrides(rows: Sequence[Row], classroom: str, assignment: str, at: datetime
         sentences.append(f'{name} had no assignment "{assignment}" yet, it has {listed(others[:8], chr(34))}.')
     bucket = told["assignments"].setdefault(assignment, {"type": "individual", "entries": []})
     place = {str(entry["owner"]).casefold(): n for n, entry in enumerate(bucket["entries"])}
-    overridden = []
     for row in rows:
         if row.result is None or row.score is None:
             continue
@@ -66,13 +64,12 @@ def overrides(rows: Sequence[Row], classroom: str, assignment: str, at: datetime
         earlier = [s for s in entry["submissions"] if not str(s.get("submission")).startswith(MANUAL)]
         record = submission(row.result, classroom, bucket["type"], entry["owner"], after(earlier, at))
         bucket["entries"][n] = {**entry, "override": True, "submissions": [record, *earlier]}
-        overridden.append(row.id)
     if without := [f"{row.id} ({row.status})" for row in rows if row.score is None]:
         sentences.append(f"No score yet, so no override: {', '.join(one_line(name, 200) for name in without)}.")
-    if overridden:
+    if any(row.score is not None for row in rows):
         sentences.append(STAYS)
     text = json.dumps(told, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-    return Overrides(text, tuple(overridden), tuple(sentences))
+    return Overrides(text, tuple(sentences))
 
 
 def owner_of(row: Row) -> str:

@@ -71,8 +71,6 @@ def load(path: Path) -> Entry:
         return entry_of(path.stem, load_toml(path))
     except BadRubric as error:
         raise CorpusDamaged(str(error)) from error
-    except OSError as error:
-        raise CorpusDamaged(f"{path} cannot be read ({error.strerror}).") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusDamaged(
             f"{path} lacks or has a wrong {error}; grader/corpus/entries.py shows the format."

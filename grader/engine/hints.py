@@ -89,7 +89,7 @@ def load_hints(contract: Contract, folder: Path | None = None) -> dict[str, Hint
 
 
 def entry_of(cause: causes.Cause, entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The texts of a row of causes.toml, those of the finding it stands on among them. Raises ValueError.
+    """The texts of a row of causes*.toml, those of the finding it stands on among them. Raises ValueError.
 
     entries: {finding: its table}, of the other files
     """

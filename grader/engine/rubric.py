@@ -49,10 +49,6 @@ class Rubric:
     limits: Mapping[str, float]
     visibility: Mapping[str, str] = field(default_factory=dict)  # of checks and parts on Gradescope; "default" too
 
-    @property
-    def total(self) -> int:
-        return sum(self.points.values())
-
 
 def limits_of(contract: Contract) -> tuple[str, ...]:
     """The names under [limits]; the check that takes long has one of its own."""
@@ -127,5 +123,7 @@ def load_toml(path: Path) -> dict[str, Any]:
         return raw
     except FileNotFoundError as error:
         raise BadRubric(f"{path} is missing.") from error
+    except OSError as error:
+        raise BadRubric(f"{path} cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRubric(f"{path} is not valid TOML: {error}.") from error

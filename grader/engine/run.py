@@ -109,7 +109,7 @@ class Run:
         self.notes = Notes(pool=pool)
         self.seen: dict[str, Seen] = {}
         self.results: dict[str, CheckResult] = {}  # the same in words, while the run is going on
-        self.traces: dict[str, tuple[str, ...]] = {}  # of the checks that did not pass
+        self.traces: dict[str, tuple[str, ...]] = {}  # check -> stacks of what our own code stopped with
         self.students: dict[str, Student] = {}  # check -> what it was handed
         self.known_good: Run | None = None  # opened when it is asked for the first time
         self.beginning: threading.Thread | None = None

@@ -19,7 +19,7 @@ def accuracy_words(recorded: Recorded) -> str:
     if recorded.get("accuracy") is None:
         return ""
     test, floor = float(recorded["accuracy"]["test"]), float(recorded["accuracy"]["floor"])
-    return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:.0f} %)"
+    return f"test accuracy {100 * test:.1f} % (all points from {100 * floor:g} %)"
 
 
 def remark_lines(recorded: Recorded) -> list[str]:

@@ -59,7 +59,7 @@ class Grade:
         self.is_live = False  # whether the live line of a run stands there, to be written over
 
     def note_time(self, info: Any) -> None:
-        self.times[str(getattr(info, "raw_cell", ""))] = time.time()
+        self.times[str(getattr(info, "raw_cell", "")).rstrip("\n")] = time.time()  # as IPython's history has it
 
     def magic(self, line: str) -> None:
         """%grade [PART ...] [--all-hints]: grade what the cells of this notebook have run."""

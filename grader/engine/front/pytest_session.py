@@ -108,11 +108,11 @@ class Host:
         ours.sort(key=lambda item: order.index(self.check_of(item).id))  # type: ignore[union-attr]
         items[:] = ours + [item for item in items if item not in ours]
         selected = {self.check_of(item).id for item in ours}  # type: ignore[union-attr]
-        parts = {known[name].part for name in selected}
         # Without a selection all checks are expected, whether they were collected or not.
-        narrowed = bool(self.config.option.markexpr or self.config.option.keyword)
+        option = self.config.option
+        narrowed = option.markexpr or option.keyword or option.deselect or option.ignore or option.ignore_glob
         if narrowed or any("::" in str(a) or str(a).endswith(".py") for a in self.config.args):
-            self.checks = [c for c in known.values() if c.id in selected and c.part in parts]
+            self.checks = [c for c in known.values() if c.id in selected]
         else:
             self.checks = list(known.values())
         backstop = self.run.rubric.limits["run_seconds"] + 120

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from grader.engine.worker.trusted.start import Server
 
 T = TypeVar("T")
-Start = Callable[[str | None, str | None], Server]  # (kind, isolation), as run.start_server takes them
+Start = Callable[[str | None, str | None], Server]  # (kind, isolation), as servers.start_server takes them
 
 
 class Stopped(RuntimeError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,31 +26,23 @@ NOT_DRAWN = """<!doctype html>
 """
 
 
-def write(result: Result, folder: Path) -> list[Path]:
-    """Write every form into `folder`, each file whole or not at all; returns their paths.
+def write(result: Result, folder: Path) -> None:
+    """Write every form into `folder`, each file whole or not at all.
 
     score.json is the first and report.html the last: what goes wrong while drawing costs no score. The forms of
     Classroom 50 and Gradescope need more than a result (an environment, a rubric) and are written by their own runners.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WHY_NO_SCORE).unlink(missing_ok=True)  # of an earlier run
-    forms: dict[str, Callable[[Result], str]] = {
-        "score.json": Result.dumps,
-        "summary.md": github.step_summary,
-    }
-    written = []
-    for name, form in forms.items():
-        write_text(folder / name, form(result))
-        written.append(folder / name)
+    write_text(folder / "score.json", result.dumps())
+    write_text(folder / "summary.md", github.step_summary(result))
     (folder / "evidence.npz").unlink(missing_ok=True)  # of an earlier run: it would belong to another score
     if result.evidence:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **result.evidence)  # type: ignore[arg-type]
         write_bytes(folder / "evidence.npz", buffer.getvalue())
-        written.append(folder / "evidence.npz")
     trouble.write(result.trouble, folder)
     write_text(folder / "report.html", page(result))
-    return [*written, folder / "report.html"]
 
 
 def page(result: Result) -> str:

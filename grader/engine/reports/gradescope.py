@@ -50,7 +50,7 @@ def score_alone(result: Result) -> str:
 
 def overview(result: Result) -> str:
     """The summary up to its table of checks, which Gradescope lists itself."""
-    return summary(result).split("\n## All checks", 1)[0] + "\n"
+    return summary(result).rsplit("\n## All checks", 1)[0] + "\n"
 
 
 def numbered(result: Result) -> list[tuple[str, CheckResult]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from grader.engine.worker.processes import bootstrap
@@ -57,26 +58,17 @@ def dismiss() -> None:
 
 
 def ask_ahead(module: str, question: bytes) -> Callable[[], Any]:
-    """Ask now and do not wait: calling what is returned gives what `ask` would give, or raises it."""
-    answers: list[Any] = []
-    problems: list[NotRead] = []
+    """Ask now and do not wait: calling what is returned gives what `ask` would give, or raises it, OSError too."""
+    asked = Future[Any]()
 
     def wait() -> None:
         try:
-            answers.append(ask(module, question))
-        except NotRead as error:
-            problems.append(error)
+            asked.set_result(ask(module, question))
+        except BaseException as error:
+            asked.set_exception(error)
 
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-
-    def answer_of() -> Any:
-        thread.join()
-        if problems:
-            raise problems[0]
-        return answers[0]
-
-    return answer_of
+    threading.Thread(target=wait, daemon=True).start()  # no executor: its threads are waited for at the end
+    return asked.result
 
 
 def answer(reply: Callable[[bytes], Any]) -> None:

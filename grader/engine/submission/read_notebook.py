@@ -21,6 +21,7 @@ from grader.engine.submission.strays import raise_in
 DEFINITION = re.compile(r"^(?:async +def|def|class) +(\w+)", re.MULTILINE)
 DISPLAY = "def display(*things, **options):\n    pass"  # IPython has it, Python does not
 CELLS = 2000
+MAGICS = 50  # lines of a cell that only IPython understands; in one with more, all that look so are taken for that
 CELL_CHARACTERS, ALL_CHARACTERS = 100_000, 1_000_000  # of code that is looked into for what it defines
 
 
@@ -200,14 +201,34 @@ def code_cells(content: bytes) -> list[Tagged]:
 def without_magics(source: str) -> str:
     """The cell without lines that only IPython understands (%matplotlib inline, !pip install, %%time).
 
-    Each becomes `pass` at its own indentation, so that a loop body does not change.
+    Each becomes `pass` at its own indentation, so that a loop body does not change. A line of Python may begin with
+    % or != too, inside brackets: so only those are taken that Python cannot read, as far as the others can be read.
     """
-    lines = []
-    for line in source.splitlines():
-        bare = line.lstrip()
-        magic = bare.startswith(("!", "%", "?")) or (bare.endswith("?") and " " not in bare)
-        lines.append(line[: len(line) - len(bare)] + "pass  # " + bare if magic else line)
-    return "\n".join(lines)
+    lines = source.splitlines()
+    magic = {number for number, line in enumerate(lines) if looks_magic(line)}
+    tried = list(lines)
+    for _ in range(MAGICS if magic and len(source) <= CELL_CHARACTERS else 0):
+        try:
+            ast.parse("\n".join(tried))
+            return "\n".join(tried)
+        except SyntaxError as error:
+            wrong = (error.lineno or 0) - 1
+        except (ValueError, RecursionError, MemoryError):
+            break
+        if wrong not in magic or tried[wrong] != lines[wrong]:
+            break
+        tried[wrong] = as_pass(lines[wrong])
+    return "\n".join(as_pass(line) if number in magic else line for number, line in enumerate(lines))
+
+
+def looks_magic(line: str) -> bool:
+    bare = line.strip()
+    return bare.startswith(("!", "%", "?")) or (bare.endswith("?") and " " not in bare)
+
+
+def as_pass(line: str) -> str:
+    bare = line.lstrip()
+    return line[: len(line) - len(bare)] + "pass  # " + bare
 
 
 def parsed(source: str) -> list[ast.stmt]:

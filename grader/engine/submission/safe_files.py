@@ -68,10 +68,6 @@ class Tree:
         """Whether something of that name is there, a link too; False behind a link."""
         return self.mode(path) is not None
 
-    def is_file(self, path: str) -> bool:
-        mode = self.mode(path)
-        return mode is not None and stat.S_ISREG(mode)
-
     def is_folder(self, path: str) -> bool:
         mode = self.mode(path)
         return mode is not None and stat.S_ISDIR(mode)

@@ -77,7 +77,7 @@ class Search:
             try:
                 assert self.answer is not None
                 self.found = {one["todo"]: Stray(**one) for one in self.answer()}
-            except apart.NotRead:
+            except (apart.NotRead, OSError):  # it chooses words only
                 self.found = {}
         return self.found
 
@@ -169,7 +169,7 @@ class Looking:
                 found = f"it is in {notebook}, beside the line `raise NotImplementedError`, which ends the function"
                 return found, "Delete that line"
             found = f"it is in {notebook}, and the files are graded, because some of them have answers"
-            return found, f"Copy it to {home}, or grade the notebook with --submission=assignment/{notebook}"
+            return found, f"Copy it to {home}, or hand the path of {notebook} to --submission"
         if raise_in(place.node) is not None:
             return None
         if place.file != file:

@@ -79,7 +79,8 @@ class Outcome:
     """How a request ended.
 
     kind: one of ENDINGS; or "died" (no answer; `status` is the exit status), "timeout", "output" (printed too
-    much), "protocol" (bytes that are no answer), "cancelled" (we stopped it) or "lost" (the worker broke: our fault).
+    much), "protocol" (bytes that are no answer), "cancelled" (we stopped it) or "lost" (the worker broke: our fault);
+    or, where nothing was asked, "file" (it cannot be read) and "deleted" (the run's folder was damaged).
     `importing` names the file whose import had begun and not ended, if any.
     """
 

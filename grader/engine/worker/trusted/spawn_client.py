@@ -112,10 +112,12 @@ class SpawnServer:
     def supervise(self, job: Job) -> None:
         try:
             worker = self.take(job)
-        except ServerFailed as error:
-            job.end("lost", detail=str(error))
+        except Exception as error:
+            kind = "" if isinstance(error, ServerFailed) else f"{type(error).__name__}: "
+            job.end("lost", detail=f"{kind}{error}")
             worker = None
         if worker is None:
+            job.end("lost", detail="the worker was closed")  # or whoever waits for it would wait for the whole run
             job.finish()
             return
         clean = False

@@ -43,6 +43,8 @@ def start(
     prctl(PR_SET_DUMPABLE, 0)  # this process holds what checks compare with: no other of this user looks into it
     if kind is None:
         kind = "fork" if sys.platform.startswith("linux") else "spawn"
+    if kind == "fork" and not sys.platform.startswith("linux"):
+        raise NotConfined("--worker=fork works on Linux only; leave it out.")
     if kind == "fork":
         from grader.engine.worker.trusted.fork_client import ForkServer
 

@@ -17,7 +17,7 @@ from grader.engine.worker.walls.limits import prctl_pointer
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 # io_uring goes past filters on the calls it stands for; what shmget makes counts as nobody's memory once it is let
-# go of (PyTorch's shared memory is POSIX, in /dev/shm); the others are doors into the kernel or other processes
+# go of (libraries share theirs by POSIX, in /dev/shm); the others are doors into the kernel or other processes
 REFUSED = (
     "io_uring_setup", "io_uring_enter", "io_uring_register", "ptrace", "process_vm_readv", "process_vm_writev",
     "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "mount",
