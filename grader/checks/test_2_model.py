@@ -12,8 +12,9 @@ from grader.checks.model.companions import judge_companions
 from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
 from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
-from grader.checks.model.weights import judge_registered, judge_weights, listed, weights_of
+from grader.checks.model.weights import NAMES_SHOWN, judge_registered, judge_weights, weights_of
 from grader.engine.check import check, fail, only_where
+from grader.engine.printable import some
 from grader.engine.student import Student
 
 CALLS = ("model.DigitClassifier",)
@@ -24,7 +25,7 @@ def test_builds(student: Student) -> None:
     """DigitClassifier() builds a network"""
     ready(student)
     if names := student.observe("model.construct").texts("contained"):
-        fail("layers-in-list", names=listed(names))
+        fail("layers-in-list", names=some(names, NAMES_SHOWN))
 
 
 @check("score-shape", part="model", todo=4, calls=CALLS)
@@ -122,6 +123,6 @@ def test_independent(student: Student) -> None:
         fail("state-carried", message="the same images, shown twice, got different scores")
     if not close(one, two):
         if created := answer.texts("created"):
-            fail("layer-in-forward", names=listed(created))
+            fail("layer-in-forward", names=some(created, NAMES_SHOWN))
         fail("random-in-evaluation", off=float(np.abs(one - two).max()))
     judge_companions(network, order, changed)

@@ -26,7 +26,7 @@ from pathlib import Path
 from grader.classroom import git, repositories
 from grader.classroom.repositories import Entry, NoList
 from grader.engine.contract import Contract
-from grader.engine.printable import one_line
+from grader.engine.printable import one_line, some
 from grader.engine.submission.safe_files import write_bytes, write_text
 
 COLLECTED, NOTHING, FAILED = "collected", "nothing before the deadline", "cannot be fetched"
@@ -203,8 +203,7 @@ def put(store: Path, sha: str, place: Path, half_made: Path) -> list[str]:
         if place.exists():
             place.rename(old)
         new.rename(place)
-    more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-    return [f"left out (links, submodules, odd names, too large): {', '.join(left[:5])}{more}"] if left else []
+    return [f"left out (links, submodules, odd names, too large): {some(left, 5)}"] if left else []
 
 
 def utc(commit: git.Commit | None) -> str:

@@ -14,9 +14,9 @@ from grader.classroom.people import Person
 from grader.engine.contract import Contract
 from grader.engine.printable import one_line
 from grader.engine.result import Result
+from grader.engine.wording import FAULTS
 
 GRADED, NOT_FINAL, REJECTED, NOTHING = "graded", "not final", "rejected", "nothing handed in"
-WRONG = ("failed", "crashed", "timeout")  # of a check, where something was found
 LONGEST = 500  # characters of a cell
 
 
@@ -101,7 +101,7 @@ def part_score(result: Result | None, part: str) -> int | None:
 def first_finding(result: Result | None) -> str:
     """What the first check that went wrong found, in report order; "" where nothing was found."""
     checks = result.checks if result else ()
-    return next((check.finding for check in checks if check.status in WRONG and check.finding), "")
+    return next((check.finding for check in checks if check.status in FAULTS and check.finding), "")
 
 
 def text(value: float | bool | None) -> str:

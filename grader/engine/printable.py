@@ -6,7 +6,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import IO
 
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
@@ -58,9 +57,15 @@ def listed(names: Sequence[object], quote: str = "") -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def can_print(symbols: str, stream: IO[str] | None = None) -> bool:
-    """Whether a stream's encoding has these characters."""
-    encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"
+def some(names: Sequence[object], most: int) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def can_print(symbols: str) -> bool:
+    """Whether the encoding of standard output has these characters."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     try:
         symbols.encode(encoding)
     except (UnicodeEncodeError, LookupError):

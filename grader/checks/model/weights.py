@@ -10,7 +10,10 @@ from grader.checks.model.scores import close
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, network_of, random_images
 from grader.engine.answer import Answer
 from grader.engine.check import fail
+from grader.engine.printable import some
 from grader.engine.student import Student
+
+NAMES_SHOWN = 4
 
 
 def judge_registered(student: Student) -> None:
@@ -25,11 +28,11 @@ def judge_registered(student: Student) -> None:
     first_calls = network.array("once", SCORES), network.array("again", SCORES)
     remembers = not (np.array_equal(*first_calls) and np.array_equal(original, again))
     if shared := network.texts("shared"):
-        fail("layers-shared", names=listed(shared))
+        fail("layers-shared", names=some(shared, NAMES_SHOWN))
     stray = network.texts("stray")
     if stray or not (remembers or close(copy, original)):
         off = float(np.abs(copy - original).max())
-        name_hiding_place(network, off, listed(stray) or "not trainable either")
+        name_hiding_place(network, off, some(stray, NAMES_SHOWN) or "not trainable either")
     if network.integer("parameters") == 0:
         fail("no-parameters")
 
@@ -37,7 +40,7 @@ def judge_registered(student: Student) -> None:
 def name_hiding_place(network: Answer, off: float, shapes: str) -> None:
     """There are weights outside the network's state: say where they most likely are."""
     if created := network.texts("created"):
-        fail("layer-in-forward", names=listed(created))
+        fail("layer-in-forward", names=some(created, NAMES_SHOWN))
     places = network.part("places")
     for place, finding in (
         ("containers", "layers-in-list"),
@@ -46,7 +49,7 @@ def name_hiding_place(network: Answer, off: float, shapes: str) -> None:
         ("outside", "layers-outside-class"),
     ):
         if names := places.texts(place):
-            fail(finding, names=listed(names))
+            fail(finding, names=some(names, NAMES_SHOWN))
     fail("weights-not-registered", off=off, shapes=shapes)
 
 
@@ -95,8 +98,4 @@ def judge_weights(weights: list[Weights], attached: bool) -> None:
 
 
 def names_of(weights: list[Weights]) -> str:
-    return listed([w.name for w in weights])
-
-
-def listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return some([w.name for w in weights], NAMES_SHOWN)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from grader.classroom.grades import NOTHING, WRONG, Row
+from grader.classroom.grades import NOTHING, Row
 from grader.classroom.page.private import Quiet
 from grader.engine.contract import Contract
 from grader.engine.hints import Hint
 from grader.engine.result import CheckResult, Result
-from grader.engine.wording import place
+from grader.engine.wording import FAULTS, place
 
 OPEN = re.compile(r"\{\w+\}")  # in a hint's text: what a check fills in
 LOOK = "Look here: "  # how the line of a hint begins that says where to look
@@ -115,7 +115,7 @@ def is_complete(result: Result) -> bool:
 def first_cause(result: Result | None) -> CheckResult | None:
     """The next step, where it is something that was found; None where it is a TODO that nobody has begun."""
     step = result.next_step if result is not None else None
-    return step if step is not None and step.status in WRONG and step.finding else None
+    return step if step is not None and step.status in FAULTS and step.finding else None
 
 
 def misconceptions(rows: Sequence[Row], hints: Mapping[str, Hint], quiet: Quiet) -> tuple[Misconception, ...]:
@@ -124,7 +124,7 @@ def misconceptions(rows: Sequence[Row], hints: Mapping[str, Hint], quiet: Quiet)
     followed: defaultdict[str, list[tuple[Row, CheckResult]]] = defaultdict(list)
     for row in rows:
         cause = first_cause(row.result)
-        found = [c for c in row.result.checks if c.status in WRONG and c.finding] if row.result else []
+        found = [c for c in row.result.checks if c.status in FAULTS and c.finding] if row.result else []
         if cause is not None:
             first[str(cause.finding)].append((row, cause))
         once = {c.finding: c for c in reversed(found) if cause is None or c.finding != cause.finding}

@@ -10,11 +10,12 @@ from statistics import fmean, median
 
 import numpy as np
 
-from grader.classroom.grades import WRONG, Row, part_score
+from grader.classroom.grades import Row, part_score
 from grader.classroom.page.figures import began
 from grader.engine.contract import Contract
 from grader.engine.result import CheckResult, Result
 from grader.engine.rubric import Tier
+from grader.engine.wording import FAULTS
 
 ENOUGH = 30  # students, below which a correlation says too little
 TWO_SIDED_95 = 1.96
@@ -129,7 +130,7 @@ def figures_of(pairs: Sequence[tuple[Result, CheckResult]], contract: Contract) 
     check = pairs[0][1]
     declared = contract.check.get(check.id)  # a result's own todo is where that student's fault is
     status = Counter(check.status for _, check in pairs)
-    judged = [(result, check) for result, check in pairs if check.status in ("passed", *WRONG)]
+    judged = [(result, check) for result, check in pairs if check.status in ("passed", *FAULTS)]
     shares = [check.score / check.max_score for _, check in judged if check.max_score]
     whole = [(result, check) for result, check in judged if result.final]
     own = np.array([check.score for _, check in whole], float)

@@ -11,7 +11,7 @@ from typing import Any
 from grader.engine.printable import clean, one_line
 from grader.engine.reports.markdown import code, escape, paragraph, summary
 from grader.engine.reports.words import STATUS_WORDS, practice_notice, score_words
-from grader.engine.result import CheckResult, Result
+from grader.engine.result import SCHEMA, CheckResult, Result
 
 
 def results_json(result: Result, visibility: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def results_json(result: Result, visibility: Mapping[str, str] | None = None) ->
         "stdout_visibility": "hidden",
         "tests": [test(check, number, shown, result) for number, check in numbered(result)],
         "extra_data": {
-            "schema": "grader/score/v1",
+            "schema": SCHEMA,
             "seed": result.seed,
             "digest": one_line(str(result.submission.get("digest", "")), 100),
         },

@@ -40,13 +40,9 @@ def console() -> Console:
 
 def report(result: Result, all_hints: bool = False) -> RenderableType:
     """The whole report."""
-    symbols = SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
     blocks: list[RenderableType] = [Text("")]
-    longest = max((len(check.title) for check in result.checks), default=0)
-    column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
     for part in result.parts:
-        checks = [check for check in result.checks if check.part == part["name"]]
-        blocks.append(part_block(part, checks, symbols, longest, column))
+        blocks.append(part_block(part, result))
     total = Text()
     total.append(score_words(result), style="bold")
     if words := headline(result):
@@ -60,29 +56,49 @@ def report(result: Result, all_hints: bool = False) -> RenderableType:
         blocks += prints_block(result.prints)
     rest = others(result)
     if all_hints:
-        for check in rest:
-            blocks += [Text(check.place, style="bold"), *paragraphs(check.texts)]
+        blocks += findings(rest)
     elif rest:
         more = "1 more finding" if len(rest) == 1 else f"{len(rest)} more findings"
         blocks += [Text(f"{more} after this one: --all-hints shows everything.", style="dim"), Text("")]
     return Group(*blocks)
 
 
-def part_block(
-    part: Mapping[str, object], checks: Sequence[CheckResult], symbols: Mapping[str, str], longest: int, column: int
-) -> RenderableType:
-    """A part's points; where its checks differ, the TODOs that are done and the other checks.
+def findings(checks: Sequence[CheckResult]) -> list[RenderableType]:
+    """What each of them found, with all that is said of it."""
+    blocks: list[RenderableType] = []
+    for check in checks:
+        blocks += [Text(check.place, style="bold"), *paragraphs(check.texts)]
+    return blocks
 
-    longest: of the titles; column: the width of part names.
-    """
+
+def symbols() -> dict[str, str]:
+    return SYMBOLS if can_print("".join(SYMBOLS.values())) else ASCII
+
+
+def checks_of(part: Mapping[str, object], result: Result) -> list[CheckResult]:
+    return [check for check in result.checks if check.part == part["name"]]
+
+
+def part_head(part: Mapping[str, object], result: Result) -> Text:
+    """A part's name and points, in columns."""
+    column = max(10, *(len(one["name"]) + 2 for one in result.parts))
     head = Text()
     head.append(str(part["name"]).capitalize().ljust(column), style="bold")
     head.append(f"{part['score']:>3}/{part['max_score']}")
+    return head
+
+
+def part_block(part: Mapping[str, object], result: Result) -> RenderableType:
+    """A part's points; where its checks differ, the TODOs that are done and the other checks."""
+    head, checks = part_head(part, result), checks_of(part, result)
+    longest = max(len(check.title) for check in result.checks)
     words = part_words(checks)
     if words:
         head.append(f"   {words}", style="dim")
         return head
-    return Group(head, Padding(Fitting(lambda width: rows_of(checks, symbols, min(longest, width - 13))), (0, 0, 0, 3)))
+    return Group(
+        head, Padding(Fitting(lambda width: rows_of(checks, symbols(), min(longest, width - 13))), (0, 0, 0, 3))
+    )
 
 
 class Fitting:

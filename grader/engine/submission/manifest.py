@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from grader.engine.printable import some
 from grader.engine.submission.safe_files import Tree
 
 NAME = "MANIFEST.sha256"
@@ -102,16 +103,13 @@ def notes(submitted: Path, root: Path) -> list[str]:
             continue  # no copy of ours
         if folder.resolve() == root.resolve():
             return []  # it is the copy that is running
-        parts = [f"{word} {listed(paths)}" for word, paths in differences(folder, trusted(root)).items() if paths]
+        parts = [
+            f"{word} {some(paths, NAMES_SHOWN)}" for word, paths in differences(folder, trusted(root)).items() if paths
+        ]
         if not parts:
             return []
         return [f"{CHANGED} ({'; '.join(parts)}). It was not used: the course's own copy gave this score."]
     return []
-
-
-def listed(paths: list[str]) -> str:
-    more = len(paths) - NAMES_SHOWN
-    return ", ".join(paths[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def differences(folder: Path, hashes: Mapping[str, str]) -> dict[str, list[str]]:

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.engine.contract import Contract
-from grader.engine.printable import can_print, listed, one_line
+from grader.engine.printable import listed, one_line
 from grader.engine.reports import terminal
-from grader.engine.reports.words import SYMBOLS, done_todos, headline, others, praise, score_words
+from grader.engine.reports.words import done_todos, headline, others, praise, score_words
 from grader.engine.result import Result
 from grader.engine.watching.shown import Shown, hints_of, step_words
 
@@ -92,10 +92,6 @@ class Drawing:
         return self.console.render_lines(Group(*blocks), options, pad=False) if blocks else []
 
 
-def symbols() -> dict[str, str]:
-    return SYMBOLS if can_print("".join(SYMBOLS.values())) else terminal.ASCII
-
-
 # -- where the student stands ----------------------------------------------------------------------------------------
 
 
@@ -107,18 +103,14 @@ def standing(shown: Shown, contract: Contract, small: bool = False) -> Group:
         long = contract.part_of(contract.long)
         return Group(title, terminal.progress(contract.checks, done, long, shown.going_on or contract.live.waiting))
     result = shown.result
-    longest = max((len(check.title) for check in result.checks), default=0)
-    column = max(10, *(len(part["name"]) + 2 for part in result.parts)) if result.parts else 10
     parts: list[RenderableType] = []
     for part in result.parts:
-        checks = [check for check in result.checks if check.part == part["name"]]
-        runs = shown.long in shown.pending and all(check.id == shown.long for check in checks)
+        runs = shown.long in shown.pending and all(c.id == shown.long for c in terminal.checks_of(part, result))
         if small or runs:
-            head = Text(str(part["name"]).capitalize().ljust(column), style="bold")
-            head.append(f"{part['score']:>3}/{part['max_score']}", style="not bold dim" if runs else "not bold")
-            parts.append(head.append("   being checked", style="not bold dim") if runs else head)
+            head = terminal.part_head(part, result)
+            parts.append(head.append("   being checked", style="dim") if runs else head)
         else:
-            parts.append(terminal.part_block(part, checks, symbols(), longest, column))
+            parts.append(terminal.part_block(part, result))
     return Group(title, *parts, total(result, shown, contract))
 
 
@@ -139,7 +131,7 @@ def what_changed(shown: Shown) -> RenderableType:
     lines: list[RenderableType] = [Text("")]
     solved = shown.solved.what if shown.solved is not None else ""
     if solved and not any(line.startswith("TODO") or solved in line for line in shown.news):
-        lines.append(Text(f"{symbols()['passed']} {solved}", style="green"))
+        lines.append(Text(f"{terminal.symbols()['passed']} {solved}", style="green"))
     lines += [Text(line, style="yellow" if "o longer" in line else "green") for line in shown.news]
     return Group(*lines, doing(shown), Text(""))
 
@@ -166,7 +158,7 @@ def doing(shown: Shown) -> Text:
         line.append(f": {titles.get(first, first)}{waited}")
     elif shown.judged:
         last = shown.judged[-1]
-        line.append(f": {symbols()[last.status]} {last.title}", style=terminal.STYLES.get(last.status, "dim"))
+        line.append(f": {terminal.symbols()[last.status]} {last.title}", style=terminal.STYLES.get(last.status, "dim"))
     return line
 
 
@@ -207,14 +199,7 @@ def findings(shown: Shown) -> list[RenderableType]:
     """Everything that was found, with all hints."""
     if shown.result is None or shown.trouble:
         return step(shown)
-    return [*terminal.step_block(shown.result), *other_findings(shown.result)]
-
-
-def other_findings(result: Result) -> list[RenderableType]:
-    blocks: list[RenderableType] = []
-    for check in others(result):
-        blocks += [Text(check.place, style="bold"), *terminal.paragraphs(check.texts)]
-    return blocks
+    return [*terminal.step_block(shown.result), *terminal.findings(others(shown.result))]
 
 
 def help_text(shown: Shown) -> list[RenderableType]:

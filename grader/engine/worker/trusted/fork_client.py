@@ -178,7 +178,7 @@ class ForkServer:
             reader.join(GRACE)
         ours.close()
         if kind == "ended":
-            kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
+            kind = job.own_ending
         unbegun = kind == "refused" or (kind == "died" and job.clock is None)  # student code had not begun to run
         if unbegun and not line.dead:  # once the server is gone, so is the folder
             why = str(job.final.values) if job.final is not None else job.prints.text()

@@ -286,6 +286,11 @@ class Job:
             self.changed.notify_all()
         self.on_end()
 
+    @property
+    def own_ending(self) -> str:
+        """How it ended where nobody stopped it."""
+        return self.final.kind if self.final is not None else "protocol" if self.bad else "died"
+
     def finish(self) -> None:
         """Nothing of it runs any more: let go of what it had begun to send."""
         self.decoder = Decoder(0)

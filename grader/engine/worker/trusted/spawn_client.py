@@ -169,7 +169,7 @@ class SpawnServer:
             worker.kill()
         self.settle_prints(job, until, worker)
         if kind == "ended":
-            kind = job.final.kind if job.final is not None else "protocol" if job.bad else "died"
+            kind = job.own_ending
         self.seen = job.measures if job.measures is not None else self.seen
         job.end(kind, worker.process.poll(), until, job.bad)
         worker.job = None
