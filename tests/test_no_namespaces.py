@@ -124,8 +124,9 @@ def test_what_a_job_leaves_in_shared_memory_is_removed_where_everybody_shares_it
     left = Path("/dev/shm") / f"left-{os.getpid()}"
     work = folder / "work"
     shutil.copytree(ROOT / "solution", work, ignore=shutil.ignore_patterns("__pycache__"))
-    code = f"open({str(left)!r}, 'a').write('x')\nraise ValueError('WRITTEN')\n"
-    (work / "model.py").write_text(code, encoding="utf-8")
+    deep = f"import os\nos.mkdir({str(left)!r})\nos.chdir({str(left)!r})\n"
+    deep += "for _ in range(1500):\n    os.mkdir('a')\n    os.chdir('a')\n"
+    (work / "model.py").write_text(f"{deep}raise ValueError('WRITTEN')\n", encoding="utf-8")
     grade(CONTAINER, work, folder / "reports")
     assert "WRITTEN" in (folder / "reports" / "score.json").read_text("utf-8") and not left.exists()
 

@@ -21,6 +21,7 @@ from grader.engine.check import Check
 from grader.engine.run import Run
 from grader.engine.servers import start_server
 from grader.engine.submission.read import read
+from grader.engine.worker.processes import remove_tree
 from grader.engine.worker.trusted.start import Server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -258,3 +259,18 @@ def test_it_is_our_trouble_where_the_submission_could_not_have_done_it(server, o
         found = run.check(*checks("builds"))
     assert (found.status, found.finding) == ("grader_error", "grader-broken"), found
     assert not run.asking.fatal and not run.asking.broken_files  # nothing of it is held against the submission
+
+
+def test_a_folder_is_removed_however_deep_it_is(tmp_path):
+    folder, here = tmp_path / "deep", os.getcwd()
+    folder.mkdir()
+    os.chdir(folder)
+    try:
+        for _ in range(2500):
+            os.mkdir("a")
+            os.chdir("a")
+        Path("file").write_text("x", encoding="utf-8")
+    finally:
+        os.chdir(here)
+    remove_tree(folder)
+    assert not folder.exists()

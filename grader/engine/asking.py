@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,8 @@ from grader.engine.worker.trusted.start import OnProgress, Server
 # bytes: the arrays of an answer of the check that takes long, and of another (the solution's largest: 6.6 and 4.5 MB).
 # Both are kept while the run lasts, because several checks read one answer
 LARGE_ANSWER, ANSWER = BODY_LIMIT, 32 << 20
-IN_THE_WAY = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+# what goes wrong with our own files by no doing of a submission's
+OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 WALL_FACTOR = 4  # wall seconds that an experiment may take, in times of its CPU seconds
 
 
@@ -144,28 +147,30 @@ class Asking:
         """Whether something that the run had laid out was deleted since a job was asked, which may have missed it."""
         if outcome.detail == "run":
             return False
-        with self.asking:
+        with self.asking, self.laying_out():
             self.put_back()
             return self.losses > self.asked[job] or not Path(job.request.home).is_dir()
 
     def put_back(self) -> None:
-        if self.kept.missing():
-            self.losses += 1
-            try:
+        with self.laying_out():
+            if self.kept.missing():
+                self.losses += 1
                 self.kept.put_back()
-            except IN_THE_WAY as error:
-                self.end_because_of(error)
 
     @property
     def destroyed(self) -> str:
         """The kind of ending where the run's folder was damaged: its own doing, unless it could not have done that."""
         return "lost" if self.isolation == "confined" else "deleted"
 
-    def end_because_of(self, error: OSError) -> NoReturn:
-        """Something in the run's folder is in the way of what the next child needs."""
-        if not self.asked:  # nothing of the student's has run
-            raise error
-        raise NotSeen(Outcome(self.destroyed, detail=f"{DELETED} ({type(error).__name__})")) from error
+    @contextmanager
+    def laying_out(self) -> Iterator[None]:
+        """What the next child needs: something in the run's folder may be in the way of it (a link, a file, a mode)."""
+        try:
+            yield
+        except OSError as error:
+            if not self.asked or error.errno in OURS:  # nothing of the student's has run, or could have done this
+                raise
+            raise NotSeen(Outcome(self.destroyed, detail=f"{DELETED} ({type(error).__name__})")) from error
 
     def begin(self, check: Check, probe: str, arguments: Mapping[str, Any]) -> None:
         """Ask now what the check will ask in its turn."""
@@ -191,10 +196,8 @@ class Asking:
         self.go_on()
         self.put_back()
         home = self.folder / "home" / f"{len(self.asked)}-{secrets.token_hex(8)}"
-        try:
+        with self.laying_out():
             home.mkdir(parents=True)
-        except IN_THE_WAY as error:
-            self.end_because_of(error)
         reads = tuple(a for a in arguments.values() if isinstance(a, str) and a.startswith(str(self.inputs)))
         for path in reads:
             self.kept.keep(Path(path))

@@ -84,7 +84,7 @@ def only_where(seen: Callable[[Student], None]) -> Callable[[Callable[[Student],
                 if found.finding.share:
                     try:
                         seen(student)
-                    except (Failed, Waits):
+                    except Exception:
                         raise Failed(replace(found.finding, share=0.0), found.raised) from None
                 raise
             seen(student)

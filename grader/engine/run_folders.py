@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
+
+from grader.engine.worker.processes import remove_tree
 
 PREFIX = "grader-run-"
 LOCK = "in-use"
@@ -63,7 +64,7 @@ def remove_folder(folder: Path) -> None:
     lock = HELD.pop(folder, None)
     if lock is not None:
         lock.release()  # before: Windows removes no file that is open
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
 
 
 def sweep_stale() -> None:
@@ -76,10 +77,10 @@ def sweep_stale() -> None:
         except (OSError, NotImplementedError):
             continue
         # while the lock is held: whoever is just making this folder sees that it is lost
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         lock.release()
         if os.name == "nt":  # the lock's file was open; elsewhere a new owner's could be there by now
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 def is_ours(folder: Path) -> bool:

@@ -79,12 +79,12 @@ def checks_of(part: Mapping[str, object], result: Result) -> list[CheckResult]:
     return [check for check in result.checks if check.part == part["name"]]
 
 
-def part_head(part: Mapping[str, object], result: Result) -> Text:
-    """A part's name and points, in columns."""
+def part_head(part: Mapping[str, object], result: Result, style: str = "") -> Text:
+    """A part's name and points, in columns. style: of the points."""
     column = max(10, *(len(one["name"]) + 2 for one in result.parts))
     head = Text()
     head.append(str(part["name"]).capitalize().ljust(column), style="bold")
-    head.append(f"{part['score']:>3}/{part['max_score']}")
+    head.append(f"{part['score']:>3}/{part['max_score']}", style=style)
     return head
 
 

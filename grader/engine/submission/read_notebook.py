@@ -207,7 +207,7 @@ def without_magics(source: str) -> str:
     lines = source.splitlines()
     magic = {number for number, line in enumerate(lines) if looks_magic(line)}
     tried = list(lines)
-    for _ in range(MAGICS if magic and len(source) <= CELL_CHARACTERS else 0):
+    for _ in range(MAGICS + 1 if magic and len(source) <= CELL_CHARACTERS else 0):
         try:
             ast.parse("\n".join(tried))
             return "\n".join(tried)

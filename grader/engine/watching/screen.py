@@ -107,7 +107,7 @@ def standing(shown: Shown, contract: Contract, small: bool = False) -> Group:
     for part in result.parts:
         runs = shown.long in shown.pending and all(c.id == shown.long for c in terminal.checks_of(part, result))
         if small or runs:
-            head = terminal.part_head(part, result)
+            head = terminal.part_head(part, result, "dim" if runs else "")
             parts.append(head.append("   being checked", style="dim") if runs else head)
         else:
             parts.append(terminal.part_block(part, result))

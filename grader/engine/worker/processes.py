@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -67,7 +69,28 @@ class Worker:
 
 
 def remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder and all in it, however deep: student code may have nested a thousand."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # before Python 3.13
+        flatten(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def flatten(folder: Path) -> None:
+    """Bring every folder below to the top level, without recursion and without long paths."""
+    waiting = [str(folder)]
+    for number in itertools.count():
+        if number == len(waiting):
+            return
+        try:
+            below = [entry.path for entry in os.scandir(waiting[number]) if entry.is_dir(follow_symlinks=False)]
+            for path in below:
+                here = os.path.join(folder, secrets.token_hex(8))
+                os.rename(path, here)
+                waiting.append(here)
+        except OSError:
+            pass  # what cannot be moved stays where it is
 
 
 def kill_family(pid: int) -> None:

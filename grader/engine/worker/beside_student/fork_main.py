@@ -23,6 +23,7 @@ import signal
 import socket
 import time
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
@@ -30,11 +31,11 @@ import psutil
 from grader.engine.worker.beside_student import child
 from grader.engine.worker.channel import Decoder, Frame
 from grader.engine.worker.keeper import children_of
-from grader.engine.worker.processes import kill_family, signal_group
+from grader.engine.worker.processes import kill_family, remove_tree, signal_group
 from grader.engine.worker.surroundings import Surroundings
 from grader.engine.worker.tiers import NotConfined
 from grader.engine.worker.walls import namespaces
-from grader.engine.worker.walls.confine import FIRST_UID, Policy, code_paths, confine, forget_shared_memory
+from grader.engine.worker.walls.confine import FIRST_UID, SHARED_MEMORY, Policy, code_paths, confine
 from grader.engine.worker.walls.libc import libc
 from grader.engine.worker.walls.limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, Caps, prctl
 from grader.engine.worker.walls.seccomp import make_filter
@@ -160,6 +161,16 @@ def group_of(pid: int) -> int:
         return os.getpgid(pid)
     except OSError:
         return 0
+
+
+def forget_shared_memory(uid: int) -> None:
+    """Remove what a job's own user has left in /dev/shm, where that folder is not its own. For root."""
+    for path in Path(SHARED_MEMORY).glob("*"):
+        try:
+            if path.lstat().st_uid == uid:
+                remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        except OSError:
+            pass  # it has gone
 
 
 def die_with_parent() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -148,17 +147,6 @@ def can_reach(paths: list[str]) -> bool:
     """
     closed = (namespaces.first_closed(path) for path in paths)
     return all(folder is None or Path(folder).name.startswith(RUN_FOLDER) for folder in closed)
-
-
-def forget_shared_memory(uid: int) -> None:
-    """Remove what a job's own user has left in /dev/shm, where that folder is not its own. For root."""
-    for name in os.listdir(SHARED_MEMORY) if os.path.isdir(SHARED_MEMORY) else ():
-        path = os.path.join(SHARED_MEMORY, name)
-        try:
-            if os.lstat(path).st_uid == uid:
-                shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.remove(path)
-        except OSError:
-            pass  # it has gone
 
 
 def become(uid: int, home: str, own_files: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -77,13 +78,27 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def named_sockets() -> list[str]:
-    """The paths of the local sockets that others listen on. Ask before there is a network namespace of our own."""
+    """The paths of the local sockets that others listen on. Ask before there is a network namespace of our own.
+
+    With all that lie in the same folders: a socket may have been given another name since. Those with a relative path,
+    and those of other network namespaces, are not known.
+    """
     try:
-        with open(BOUND, encoding="utf-8", errors="surrogateescape") as file:
-            fields = [line.rstrip("\n").split(maxsplit=7) for line in file]
+        lines = re.split(rb"\n(?=[0-9a-f]{8,16}: )", Path(BOUND).read_bytes().removesuffix(b"\n"))
     except OSError:
         return []
-    return sorted({one[7] for one in fields if len(one) == 8 and one[7].startswith("/")})
+    paths = {os.fsdecode(one[7]) for line in lines if len(one := line.split(maxsplit=7)) == 8}
+    folders = {os.path.dirname(path) for path in paths if path.startswith("/")}
+    return sorted(path for folder in folders if not under(folder, COVERED) for path in sockets_in(folder))
+
+
+def sockets_in(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            odd = [e.path for e in entries if not (e.is_file(follow_symlinks=False) or e.is_dir(follow_symlinks=False))]
+    except OSError:  # out of reach, for the child too
+        return []
+    return [path for path in odd if is_socket(path)]
 
 
 def private_mounts(reads: Iterable[str], home: str, uid: int, everybody: bool, sockets: Iterable[str]) -> None:
@@ -106,18 +121,26 @@ def private_mounts(reads: Iterable[str], home: str, uid: int, everybody: bool, s
         options = f"mode=1777,{OWN_FILES}" if cover == "/dev/shm" else "mode=755,size=1m"
         mount("tmpfs", cover, "tmpfs", MS_NOSUID | MS_NODEV, options)
     for path in sockets:
-        if not under(path, covers) and is_socket(path):
-            mount("/dev/null", path, "", MS_BIND)
+        if not under(path, covers):
+            hide_socket(path)
     for path, descriptor in kept:
         put_back(path, descriptor)
         os.close(descriptor)
     mount("tmpfs", home, "tmpfs", MS_NOSUID | MS_NODEV, f"mode=700,uid={uid},{OWN_FILES}")
 
 
+def hide_socket(path: str) -> None:
+    try:
+        mount("/dev/null", path, "", MS_BIND)
+    except OSError:
+        if is_socket(path):  # and has not gone meanwhile
+            raise
+
+
 def is_socket(path: str) -> bool:
     try:
         return stat.S_ISSOCK(os.lstat(path).st_mode)
-    except OSError:  # out of reach, for the child too
+    except OSError:
         return False
 
 
