@@ -47,7 +47,7 @@ def prepared(images: np.ndarray, step: Callable[[torch.Tensor], torch.Tensor]) -
 
 
 def found(inputs: np.ndarray, shown: digits.Digits) -> np.ndarray:
-    return match(inputs, shown.test_images, shown.train_images)
+    return match(inputs, shown.test_images, shown.train_images, np.random.default_rng(2))
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -69,6 +69,19 @@ def test_what_is_no_test_digit_counts_as_none_and_each_counts_once(shown):
     few = prepared(shown.test_images[:40], STEPS["inverted"])
     which = found(np.concatenate([few, few, few]), shown)
     assert sorted(which[which >= 0]) == list(range(40))
+
+
+@pytest.mark.parametrize("name", ["one pixel", "scaled", "mirrored", "turned"])
+def test_training_pictures_that_were_touched_up_count_as_none(name, shown):
+    inputs = prepared(shown.train_images[: 2 * len(shown.test_labels)], (STEPS | AT_RANDOM).get(name, STEPS["scaled"]))
+    inputs[0, 0] += 5.0 * np.ptp(inputs)  # then none of them is found exactly
+    assert (found(inputs, shown) == -1).all()
+
+
+def test_digits_that_change_at_random_are_known_in_another_order_too(shown):
+    order = np.random.default_rng(1).permutation(len(shown.test_labels))
+    which = found(prepared(shown.test_images[order], AT_RANDOM["turned"]), shown)
+    assert np.mean(which >= 0) > 0.9 and np.mean(which == order) > 0.4
 
 
 def test_inverted_pictures_and_swapped_loaders_keep_the_accuracy_they_reach(graded):

@@ -49,7 +49,8 @@ def test_accuracy(student: Student) -> None:
     if scores.ndim != 2 or scores.shape[1:] != (10,) or len(scores) != len(inputs):
         fail("accuracy-score-shape", shape=str(scores.shape), expected=f"({total}, 10)")
     shown = secret.shown
-    which = match(inputs, shown.test_images, shown.train_images)  # (N,) index of the digit of each input, -1 for none
+    rng = student.rng("recognised")
+    which = match(inputs, shown.test_images, shown.train_images, rng)  # (N,) the digit of each input, -1 for none
     guesses = np.where(np.isfinite(scores).all(axis=1), np.nan_to_num(scores).argmax(axis=1), -1)
     known = which >= 0
     right = np.zeros(total, bool)

@@ -196,8 +196,8 @@ def score(model: Any, loader: Any) -> tuple[np.ndarray, np.ndarray]:
     inputs, scores = [], []
     with torch.no_grad():
         for images, _ in loader:
+            inputs.append(as_digits(images).copy())  # before: forward may write into its batch
             scores.append(float32(model(images)))
-            inputs.append(as_digits(images))
     return np.concatenate(inputs), np.concatenate(scores)
 
 
