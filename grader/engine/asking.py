@@ -33,6 +33,7 @@ from grader.engine.worker.trusted.start import OnProgress, Server
 LARGE_ANSWER, ANSWER = BODY_LIMIT, 32 << 20
 # what goes wrong with our own files by no doing of a submission's
 OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+ANSWERING = 2.0  # CPU seconds beyond an experiment's own, in which it says what came out
 WALL_FACTOR = 4  # wall seconds that an experiment may take, in times of its CPU seconds
 
 
@@ -127,7 +128,7 @@ class Asking:
         ends = min(self.deadline, time.monotonic() + START_SECONDS)
         while (outcome := job.wait(0.2)) is None:
             if "imported" in job.passed:
-                ends = min(ends, time.monotonic() + WALL_FACTOR * seconds)
+                ends = min(ends, time.monotonic() + WALL_FACTOR * (seconds + ANSWERING))
             if time.monotonic() > ends:
                 job.cancel()
                 return Outcome("timeout", detail="experiment")
@@ -214,7 +215,7 @@ class Asking:
             package=self.contract.work,
             limits=Limits(
                 self.limits["import_seconds"],
-                seconds or self.limits[f"{part}_seconds" if long else "check_seconds"],
+                seconds + ANSWERING if seconds else self.limits[f"{part}_seconds" if long else "check_seconds"],
                 int(self.limits["output_bytes"]),
                 int(self.limits["memory_bytes"]),
                 self.limits["stall_seconds"],

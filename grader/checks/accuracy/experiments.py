@@ -43,6 +43,7 @@ ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
 SHORTEST_RUN = 3.0  # seconds: what a whole run takes
 LEAST = 0.5  # seconds: less is not worth a child
 SCREENING = 0.5  # the part of the time that the short trainings may take
+SURE = 0.01  # accuracy above the highest tier, that the next run reaches it too
 CLEAR = 0.05  # accuracy that a change must bring, to be worth a sentence
 NEAR = 0.05  # how far below the grader's own pipeline a short training may stay that has nothing wrong any more
 ENOUGH = 0.5  # the part of the way to the grader's own accuracy that an exchange must bring
@@ -155,7 +156,8 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     if near or part not in ("data", "network"):
         # a change that leaves nothing to wish for, or the best there is where data and network are in order; twice
         # the epochs always, because a short training says little about them
-        wanted = accuracy + CLEAR if near else laboratory.student.rubric.tiers[-1].at
+        top = laboratory.student.rubric.tiers[-1].at
+        wanted = min(accuracy + CLEAR, top + SURE) if near else top
         changes = [*(CHANGES[index] for index in best), *([] if near else [{"epochs": 2.0}])]
         if changed_one := changed_advice(laboratory, changes, wanted):
             return changed_one
