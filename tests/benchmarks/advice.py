@@ -4,8 +4,8 @@
 
 Each program of advice.toml (or each of these, wheats too) is graded on its accuracy alone. Then its advice is followed
 by machine: a number is changed to the one that was named, pixels are scaled to 0..1, or the file that was named is put
-right. The table shows the accuracy before and after, and the seconds of the run after and of the first one, with its
-experiments. Where all points were earned at once there is nothing to follow.
+right; where that did not bring all points, what is advised then is followed too. The table shows the accuracies and the
+seconds of each run, with its experiments. Where all points were earned at once there is nothing to follow.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from grader.engine.run import grade  # noqa: E402
 from grader.engine.servers import start_server  # noqa: E402
 from grader.engine.submission.read import read  # noqa: E402
 
+STEPS = 2  # how often the advice is followed
 FILE = {"fault-in-data": "data.py", "fault-in-network": "model.py", "pixels-do-not-suit": "data.py"}
 Files = dict[str, str]
 
@@ -84,20 +85,25 @@ def main() -> None:
                 time.monotonic() - start
             )
 
-    print("| program | seed | what is wrong | accuracy | finding | after following it | seconds after, before |")
+    print("| program | seed | what is wrong | accuracy | finding | after following it | seconds of each run |")
     print("|---|---:|---|---:|---|---:|---:|", flush=True)
     for name, (fault, files) in programs(arguments.names).items():
         for seed in range(1, arguments.seeds + 1):
-            result, seconds = run(files, seed)
-            check = result.checks[-1]
-            advised = following(files, check.finding or "", check.message)
-            after, plain = run(advised, seed) if check.status != "passed" else (result, seconds)
-            reached = [percent(one) for one in (result, after)]
-            told = f"{check.finding or 'all points'} | {reached[1]}"
-            print(
-                f"| {name} | {seed} | {fault} | {reached[0]} | {told} | {plain:.1f}, {seconds:.1f} |",
-                flush=True,
-            )
+            results, seconds, code, told = [], [], files, []
+            for _ in range(1 + STEPS):
+                result, took = run(code, seed)
+                results.append(percent(result))
+                seconds.append(f"{took:.1f}")
+                check = result.checks[-1]
+                advised = following(code, check.finding or "", check.message)
+                if check.status == "passed" or len(results) > STEPS:
+                    break
+                told.append(check.finding or check.status)
+                if advised == code:
+                    break
+                code = advised
+            words = f"{', '.join(told) or 'all points'} | {', '.join(results[1:]) or '-'} | {', '.join(seconds)}"
+            print(f"| {name} | {seed} | {fault} | {results[0]} | {words} |", flush=True)
     server.close()
 
 

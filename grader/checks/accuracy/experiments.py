@@ -150,7 +150,7 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     if own is None or ours is None:
         return None
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
-    best = sorted(better, key=lambda i: -better[i])[:2]
+    best = distinct(sorted(better, key=lambda i: -better[i]), laboratory.rate)[:2]
     part = at_fault(with_exchanges.result(), own, ours)
     near = bool(best) and better[best[0]] >= ours - NEAR
     if near or part not in ("data", "network"):
@@ -164,6 +164,16 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     if part and (exchanged := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
         return exchanged
     return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR) if best else None
+
+
+def distinct(changes: Sequence[int], rate: float) -> list[int]:
+    """Those of CHANGES that do not come to the same learning rate as one before them. rate: the student's default."""
+    kept: dict[Any, int] = {}
+    for index in changes:
+        change = CHANGES[index]
+        lr = change.get("rate") or rate * change.get("lr", math.nan)
+        kept.setdefault(f"{lr:.6g}" if math.isfinite(lr) else index, index)
+    return list(kept.values())
 
 
 def at_fault(found: Sequence[float | None], own: float, ours: float) -> str:
