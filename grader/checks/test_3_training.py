@@ -27,11 +27,14 @@ def test_step(student: Student) -> None:
     steps.name_own_optimizer(epochs)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
-    steps.stop_on_exception(epochs.together)
+    steps.stop_on_exception(epochs.together, *epochs.alone, epochs.relabelled)
+    steps.name_no_step(epochs)
     steps.name_wrong_gradient(epochs)
     steps.stop_on_exception(epochs.large, epochs.split)
     steps.name_missing_updates(epochs)
+    steps.stop_on_exception(epochs.still, epochs.momentum, epochs.many)
     steps.name_ignored_state(epochs)
+    steps.name_left_out(epochs)
     losses.name_raw_nll_in_training(student)
 
 
@@ -43,7 +46,7 @@ def test_fresh_gradients(student: Student) -> None:
     steps.stop_on_exception(epochs.first)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
-    steps.stop_on_exception(epochs.together, epochs.large, epochs.split)
+    steps.stop_on_exception(epochs.together, epochs.large, epochs.split, epochs.many, epochs.pieces)
     steps.name_mixed_gradients(epochs)
 
 
@@ -111,8 +114,8 @@ def test_evaluate_clean(student: Student) -> None:
     if not answer.flag("grad_left_on") and not answer.flag("still_trains"):
         fail("gradients-left-off")
     evaluate.name_not_repeatable(answer.part("once"), answer.part("again"))
-    if answer.raised("later") is None:
-        evaluate.name_remembered(answer.part("again"), answer.part("later"))
+    end_if_raised(answer, "later")
+    evaluate.name_remembered(answer.part("again"), answer.part("later"))
 
 
 def changed(tensor: Answer) -> bool:
