@@ -17,9 +17,9 @@ from grader.engine.student import Student
 
 CLOSE = 1e-3  # a student may round to three decimals
 ROUNDING = 0.0051  # wrong answers are drawn further away than this, so that also two decimals tell which one it is
-# Images in batches of two: enough for a sum that is printed and begun anew every 100 batches. The last are all wrong,
-# so that leaving them out shows.
-LONG, LAST = 209, 9
+# Images of a long loader: more than the real validation set has, and more than 100 batches: enough for a sum that is
+# printed and begun anew every 100. The last are all wrong, so that leaving them out shows.
+LONG, LONG_BATCH, LAST = (910, 1100), 8, 60
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def loss_groups(rng: np.random.Generator) -> list[Group]:
         return group.mean_loss, list(numbers.averages(each, group.batch_size).values())
 
     short = [redrawn(lambda n=n, b=b: draw(n, b), others, 0.05) for n, b in ((7, 3), (10, 4))]  # type: ignore[misc]
-    return [*short, draw(LONG, 2, LAST)]
+    return [*short, draw(int(rng.integers(*LONG)), LONG_BATCH, LAST)]
 
 
 def observe_reported(student: Student) -> tuple[Answer, list[Group]]:
