@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from grader.checks.training import evaluate, fit, losses, steps
+from grader.checks.training.epochs import observe_epochs, seen_in_updates
 from grader.checks.training.fit_run import observe_fits
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
@@ -17,10 +18,10 @@ TRAINING_SHARE = 2 / 3  # of the points for reported losses: what is left when o
 
 
 @check("step", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_step(student: Student) -> None:
     """Every batch updates the weights along its gradient"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.name_batch_left_out(epochs)
     steps.stop_on_exception(epochs.first)
     steps.name_changed_rate(epochs)
@@ -39,10 +40,10 @@ def test_step(student: Student) -> None:
 
 
 @check("fresh-gradients", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_fresh_gradients(student: Student) -> None:
     """Each update uses the gradient of its own batch only"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.stop_on_exception(epochs.first)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
@@ -51,10 +52,10 @@ def test_fresh_gradients(student: Student) -> None:
 
 
 @check("train-mode", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_train_mode(student: Student) -> None:
     """The network is in training mode while it learns"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.stop_on_exception(epochs.first)
     modes = epochs.together.answer.flags("training") or epochs.first.answer.flags("training")
     if not modes:
