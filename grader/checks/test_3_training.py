@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from grader.checks.training import evaluate, fit, losses, steps
+from grader.checks.training.epochs import observe_epochs, seen_in_updates
 from grader.checks.training.fit_run import observe_fits
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
@@ -17,41 +18,44 @@ TRAINING_SHARE = 2 / 3  # of the points for reported losses: what is left when o
 
 
 @check("step", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_step(student: Student) -> None:
     """Every batch updates the weights along its gradient"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.name_batch_left_out(epochs)
     steps.stop_on_exception(epochs.first)
     steps.name_changed_rate(epochs)
     steps.name_own_optimizer(epochs)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
-    steps.stop_on_exception(epochs.together)
+    steps.stop_on_exception(epochs.together, *epochs.alone, epochs.relabelled)
+    steps.name_no_step(epochs)
     steps.name_wrong_gradient(epochs)
     steps.stop_on_exception(epochs.large, epochs.split)
     steps.name_missing_updates(epochs)
+    steps.stop_on_exception(epochs.still, epochs.momentum, epochs.many)
     steps.name_ignored_state(epochs)
+    steps.name_left_out(epochs)
     losses.name_raw_nll_in_training(student)
 
 
 @check("fresh-gradients", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_fresh_gradients(student: Student) -> None:
     """Each update uses the gradient of its own batch only"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.stop_on_exception(epochs.first)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
-    steps.stop_on_exception(epochs.together, epochs.large, epochs.split)
+    steps.stop_on_exception(epochs.together, epochs.large, epochs.split, epochs.many, epochs.pieces)
     steps.name_mixed_gradients(epochs)
 
 
 @check("train-mode", part="training", todo=5, calls=("train.train_one_epoch",))
-@only_where(steps.seen_in_updates)
+@only_where(seen_in_updates)
 def test_train_mode(student: Student) -> None:
     """The network is in training mode while it learns"""
-    epochs = steps.observe_epochs(student)
+    epochs = observe_epochs(student)
     steps.stop_on_exception(epochs.first)
     modes = epochs.together.answer.flags("training") or epochs.first.answer.flags("training")
     if not modes:
@@ -111,8 +115,8 @@ def test_evaluate_clean(student: Student) -> None:
     if not answer.flag("grad_left_on") and not answer.flag("still_trains"):
         fail("gradients-left-off")
     evaluate.name_not_repeatable(answer.part("once"), answer.part("again"))
-    if answer.raised("later") is None:
-        evaluate.name_remembered(answer.part("again"), answer.part("later"))
+    end_if_raised(answer, "later")
+    evaluate.name_remembered(answer.part("again"), answer.part("later"))
 
 
 def changed(tensor: Answer) -> bool:
@@ -120,11 +124,21 @@ def changed(tensor: Answer) -> bool:
     return bool(before.dtype != after.dtype or not np.array_equal(before, after))
 
 
+def seen_in_history(student: Student) -> None:
+    """Where numbers of the student's own loops stand in the history, these numbers must depend on what happens.
+    `mean-loss` and `evaluate-accuracy` name what is wrong with them."""
+    fits = observe_fits(student)
+    if fits.several.reported or fits.one.reported:
+        losses.seen_in_losses(student)
+        evaluate.seen_in_evaluations(student)
+
+
 @check("fit-history", part="training", todo=7, calls=("train.fit",))
+@only_where(seen_in_history)
 def test_fit_history(student: Student) -> None:
     """fit writes down what was measured, one number per epoch"""
     fits = observe_fits(student)
-    for run, epochs, before in ((fits.three, 3, None), (fits.one, 1, fits.three)):
+    for run, epochs, before in ((fits.several, fits.several.inputs["epochs"], None), (fits.one, 1, fits.several)):
         end_if_raised(run.answer, "history")
         fit.judge_history(run.history)
         try:
@@ -138,7 +152,8 @@ def test_fit_history(student: Student) -> None:
 def test_fit_learns(student: Student) -> None:
     """fit trains the given network with the given learning rate, on training images only"""
     fits = observe_fits(student)
-    for run in (fits.three, fits.still):
+    for run in (fits.several, fits.still):
         end_if_raised(run.answer, "history")
     fit.judge_training(fits)
-    fit.judge_optimizer(fits.three)
+    fit.judge_optimizer(fits.several)
+    fit.name_few_images(fits.several)

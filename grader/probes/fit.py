@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from grader.engine.worker.beside_student.probing import attempt, probe, untouched
@@ -19,6 +20,7 @@ from grader.probes.training import as_number
 KEYS = ("train_loss", "val_loss", "val_accuracy")
 ROLES = ("model", "loader", "optimizer", "device")  # the parameters of the loops
 LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
+ALIKE = 0.8  # cosine of an image with the picture that it is; a validation picture and its original have 0.55
 ENTRIES = 50  # of a list of the history: more are not sent
 
 
@@ -31,25 +33,27 @@ def fits(
     val_labels: np.ndarray,
     train_batch: int,
     val_batch: int,
+    epochs: int,
     lr: float,
     loops: str,
 ) -> dict[str, Any]:
-    """Three runs of fit with a two-layer network: three epochs, one with half the learning rate, one with rate 0.
+    """Three runs of fit with a two-layer network: several epochs, one with half the learning rate, one with rate 0.
 
     images: (N, 1, 28, 28) float32, with pixel 0 as the image's tag; labels: (N,) int64
     loops: the text of grader/lent/loops.py, which no child has but in this argument
-    three, one, still: see `look`; with the grader's own epoch and evaluation inside, or the student's where that raised
+    several, one, still: see `look`; with the grader's own epoch and evaluation inside, or the student's where that
+    raised
     """
     student.function("train", "fit")
     data = (train_images, train_labels, train_batch, val_images, val_labels, val_batch)
     lent: dict[str, Any] = {}
     exec(compile(loops, "<lent by the grader>", "exec", dont_inherit=True), lent)
     answer: dict[str, Any] = {}
-    for name, epochs, rate in (("three", 3, lr), ("one", 1, lr / 2), ("still", 1, 0.0)):
-        answer[name] = look(student, data, epochs, rate, lent)
+    for name, count, rate in (("several", epochs, lr), ("one", 1, lr / 2), ("still", 1, 0.0)):
+        answer[name] = look(student, data, count, rate, lent)
         if isinstance(answer[name]["history"], Raised):
             try:
-                answer[name] = look(student, data, epochs, rate, None)
+                answer[name] = look(student, data, count, rate, None)
             except NotImplementedError as error:  # another TODO of theirs: no reason to blame fit
                 if untouched(error) is None or untouched(error) == 7:
                     raise
@@ -82,7 +86,7 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
         "stand_ins": lent is not None,
         "history": raised or written_down(history),
         "reported": np.array(reported, dtype=np.float64),
-        "passes": passes_of(recorder),
+        "passes": passes_of(recorder, np.concatenate([train_images, val_images])),
         "steps": steps_of(recorder),
         "misplaced": recorder.misplaced,
         "other_models": recorder.events.count("other model"),
@@ -170,7 +174,9 @@ def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[
             known.append(optimizer)
         which = next(at for at, one in enumerate(known) if one is optimizer)
         lr, decay = (float(optimizer.param_groups[0].get(name, 0.0)) for name in ("lr", "weight_decay"))
-        recorder.steps.append({"optimizer": which, "lr": lr, "decay": decay, "after": len(recorder.forwards)})
+        closure = len(args) > 1 or kwargs.get("closure") is not None  # the first is the optimizer
+        step = {"optimizer": which, "lr": lr, "decay": decay, "after": len(recorder.forwards), "closure": closure}
+        recorder.steps.append(step)
 
     handle = register_optimizer_step_pre_hook(note)
     try:
@@ -179,14 +185,29 @@ def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[
         handle.remove()
 
 
-def passes_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
+def tags_of(images: torch.Tensor, served: torch.Tensor) -> torch.Tensor:
+    """The tag of each image: that of the picture that the rest of it is like, or else what its own pixel 0 says."""
+
+    def directions(pictures: torch.Tensor) -> torch.Tensor:
+        rest = pictures.double().nan_to_num()[:, 1:]
+        return functional.normalize(rest - rest.mean(dim=1, keepdim=True))
+
+    said = images[:, 0].double().nan_to_num().round().long()
+    if images.shape[1] != served.shape[1]:
+        return said
+    alike, nearest = (directions(images) @ directions(served).T).max(dim=1)
+    return torch.where(alike > ALIKE, served[nearest, 0].round().long(), said)
+
+
+def passes_of(recorder: parts.Recorder, served: np.ndarray) -> dict[str, np.ndarray]:
     """Every pass through the network.
 
     tags: (N,) int64 and scores: (N, 10) float64, one row per image; one entry per pass: sizes: int64;
     gradient: whether one came back; original: whether it was the network that fit was given; bool
     """
     passes = recorder.forwards
-    tags = [one["images"].reshape(len(one["images"]), -1)[:, 0].double().nan_to_num().round().long() for one in passes]
+    pictures = parts.own(served, torch.float32).reshape(len(served), -1)
+    tags = [tags_of(one["images"].reshape(len(one["images"]), -1), pictures) for one in passes]
     return {
         "tags": torch.cat(tags).numpy() if tags else np.zeros(0, np.int64),
         "scores": torch.cat([one["scores"] for one in passes]).double().numpy() if passes else np.zeros((0, 10)),
@@ -197,12 +218,14 @@ def passes_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
 
 
 def steps_of(recorder: parts.Recorder) -> dict[str, np.ndarray]:
-    """Every step of every optimizer: which (int64), its lr and weight decay (float64), passes before it (int64)."""
+    """Every step of every optimizer: which (int64), its lr and weight decay (float64), passes before it (int64), and
+    whether it computes its loss itself, once or more (bool)."""
     return {
         "optimizer": np.array([one["optimizer"] for one in recorder.steps], dtype=np.int64),
         "lr": np.array([one["lr"] for one in recorder.steps], dtype=np.float64),
         "decay": np.array([one["decay"] for one in recorder.steps], dtype=np.float64),
         "after": np.array([one["after"] for one in recorder.steps], dtype=np.int64),
+        "closure": np.array([one["closure"] for one in recorder.steps], dtype=bool),
     }
 
 

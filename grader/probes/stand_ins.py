@@ -112,8 +112,11 @@ class Table(GraderModel):
         self.rows = nn.Parameter(own(rows, torch.float32))
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        wanted = pixels[:, 0].detach().double().nan_to_num().round().long()
-        return self.rows[wanted.clamp(0, len(self.rows) - 1)]
+        return self.rows[self.wanted(pixels)]
+
+    def wanted(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Which row belongs to each image, int64 (N,)."""
+        return pixels[:, 0].detach().double().nan_to_num().round().long().clamp(0, len(self.rows) - 1)
 
 
 class Tagged(GraderModel):

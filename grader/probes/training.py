@@ -14,7 +14,6 @@ from grader.engine.worker.beside_student.probing import MissingName, attempt, pr
 from grader.engine.worker.raised import Raised
 from grader.probes.stand_ins import OneLayer, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
 
-MANY = 72  # batches, before it is said that a loop never makes a step
 NUMBERS = 8  # of what evaluate returned: more are not looked at
 
 
@@ -69,33 +68,43 @@ def epochs(
     student: Any,
     images: np.ndarray,
     labels: np.ndarray,
+    many_images: np.ndarray,
+    many_labels: np.ndarray,
     batch_size: int,
     weight: np.ndarray,
     frozen: np.ndarray,
     small: float,
     large: float,
 ) -> dict[str, Any]:
-    """train_one_epoch of a one-layer network, over several batches and over each of them alone.
+    """train_one_epoch of a one-layer network, over several batches, over each of them alone, and over many others.
 
     images: (N, 1, 28, 28) float32; labels: (N,) int64; weight, frozen: (10, 784), what the network starts with
+    many_images, many_labels: the same, of a long epoch
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
     relabelled: the first batch alone, with `small`, once its first half has other labels
-    many: all batches over and over, MANY in all, with `small`; only where the epoch of all had not a step for each
+    many: the long epoch, with `small`; pieces: the same in one call for every len(alone) of its batches
     each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
     afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
     training: the mode of each pass that was learnt from, bools; images_kept: whether the network got the images
-    as they are}
+    as they are; slope: (10, 784) float64, see `slope_of`}
     """
     train_one_epoch = student.function("train", "train_one_epoch")
-    whole = list(range(len(images)))
+    whole, long = list(range(len(images))), list(range(len(many_images)))
     batches = [whole[at : at + batch_size] for at in range(0, len(images), batch_size)]
+    pieces = [long[at : at + len(images)] for at in range(0, len(long), len(images))]
 
     others = labels.copy()
     others[: batch_size // 2] = (others[: batch_size // 2] + 5) % 10
 
-    def epoch(calls: list[list[int]], lr: float, momentum: float = 0.0, labels: np.ndarray = labels) -> dict[str, Any]:
+    def epoch(
+        calls: list[list[int]],
+        lr: float,
+        momentum: float = 0.0,
+        images: np.ndarray = images,
+        labels: np.ndarray = labels,
+    ) -> dict[str, Any]:
         recorder = Recorder()
         model = OneLayer(recorder, weight, frozen)
         optimizer = RecordingSGD(recorder, model.parameters(), lr, momentum)
@@ -115,20 +124,31 @@ def epochs(
             "events": recorder.events,
             "training": used_in_training(recorder),
             "images_kept": images_kept(recorder, images),
+            "slope": slope_of(recorder),
         }
 
-    alone = [epoch([chosen], small) for chosen in batches]
-    together = epoch([whole], small)
-    rare = together["events"].count("step") < len(batches)
-    return ({"many": epoch([whole * (MANY // len(batches))], small)} if rare else {}) | {
-        "alone": alone,
-        "together": together,
+    return {
+        "alone": [epoch([chosen], small) for chosen in batches],
+        "together": epoch([whole], small),
         "momentum": epoch([whole], small, 0.9),
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0),
         "relabelled": epoch(batches[:1], small, labels=others),
+        "many": epoch([long], small, images=many_images, labels=many_labels),
+        "pieces": epoch(pieces, small, images=many_images, labels=many_labels),
     }
+
+
+def slope_of(recorder: Recorder) -> np.ndarray:
+    """The gradient of a one-layer network's weights that belongs to what came back to its scores, over all passes."""
+    total = torch.zeros(10, 28 * 28, dtype=torch.float64)
+    for one in recorder.forwards:
+        if one["gradient"]:
+            arrived, chances = one["arrived"].double(), one["scores"].double().exp()
+            sent = arrived - chances * arrived.sum(dim=1, keepdim=True)  # through log_softmax
+            total += sent.T @ one["images"].reshape(len(sent), -1).double()
+    return total.numpy()
 
 
 class Seen(Exception):
@@ -233,14 +253,16 @@ def evaluations(
 ) -> dict[str, Any]:
     """What evaluate returns for networks whose scores are known; the arguments are those of `reported_losses`.
 
-    groups: one {returned: see `as_pair`, or what was raised} per group
+    groups: one {returned: see `as_pair`, or what was raised; shown: how many of its images the network got} per group
     """
     evaluate = student.function("train", "evaluate")
     groups = []
-    for _, model, loader in table_parts(table, labels, sizes, batch_sizes):
+    for recorder, model, loader in table_parts(table, labels, sizes, batch_sizes):
         torch.set_grad_enabled(True)
         value, raised = attempt(evaluate, model, loader)
-        groups.append({"returned": raised or as_pair(value)})
+        rows = [model.wanted(one["images"].reshape(len(one["images"]), -1)) for one in recorder.forwards]
+        shown = len(set(torch.cat(rows).tolist())) if rows else 0
+        groups.append({"returned": raised or as_pair(value), "shown": shown})
     return {"groups": groups}
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
-from grader.checks.training.losses import CLOSE, LAST, LONG, ROUNDING, Group, arguments_of, kept_from_before, redrawn
+from grader.checks.training.losses import (
+    CLOSE,
+    LAST,
+    LONG,
+    LONG_BATCH,
+    ROUNDING,
+    Group,
+    arguments_of,
+    kept_from_before,
+    redrawn,
+)
 from grader.engine.answer import Answer, Raised
 from grader.engine.check import fail, waits_for
 from grader.engine.student import Student
@@ -38,27 +49,53 @@ def accuracy_groups(rng: np.random.Generator) -> list[Group]:
         groups = [*uneven, twin, draw(30, 10)]  # batches of ten: argmax over the wrong axis raises nothing there
         if told_apart(groups) and abs(twin.accuracy - uneven[0].accuracy) > 2 * ROUNDING:
             break
-    long = draw(LONG, 2)
+    long = draw(int(rng.integers(*LONG)), LONG_BATCH)
     long.labels[-LAST:] = (long.scores[-LAST:].argmax(axis=1) + 1) % 10
     return [*groups, long]
 
 
+def shuffled(group: Group, rng: np.random.Generator) -> list[Group]:
+    """The group with its labels in another order, and with the classes of its scores in another order: all sums over
+    one of the two are as before, and the accuracy is not."""
+    for _ in range(500):
+        labels = replace(group, labels=rng.permutation(group.labels))
+        scores = replace(group, scores=group.scores[:, rng.permutation(10)])
+        if all(abs(one.accuracy - group.accuracy) > 2 * ROUNDING for one in (labels, scores)):
+            return [labels, scores]
+    raise AssertionError("no telling example found")
+
+
+def _observe(student: Student) -> tuple[list[Answer], list[Group], int]:
+    """(the answers, the groups, how many of them are judged); the others are shuffles of the first."""
+    rng = student.rng("accuracies")
+    groups = accuracy_groups(rng)
+    every = [*groups, *shuffled(groups[0], rng)]
+    answer = student.observe("training.evaluations", **arguments_of(every))
+    return answer.parts("groups", len(every)), every, len(groups)
+
+
 def observe_evaluations(student: Student) -> tuple[list[Answer], list[Group]]:
-    groups = accuracy_groups(student.rng("accuracies"))
-    answer = student.observe("training.evaluations", **arguments_of(groups))
-    return answer.parts("groups", len(groups)), groups
+    parts, groups, judged = _observe(student)
+    return parts[:judged], groups[:judged]
 
 
 def seen_in_evaluations(student: Student) -> None:
-    """What a check of evaluate needs before it may pass: other scores and labels give other numbers.
+    """What a check of evaluate needs before it may pass: the network gets images, and other scores give other numbers,
+    and so do other labels.
 
     `evaluate-accuracy` names what is wrong with them.
     """
-    parts, groups = observe_evaluations(student)
-    alike = [at for at, group in enumerate(groups) if len(group.labels) == len(groups[0].labels)]
-    found = [parts[at].part("returned").numbers("found", range(NUMBERS + 1)) for at in alike]
-    if not all(found) or all(numbers == found[0] for numbers in found):
+    parts, _, judged = _observe(student)
+    first, *others = (
+        np.array(part.part("returned").numbers("found", range(NUMBERS + 1))) for part in (parts[0], *parts[judged:])
+    )
+    told = all(len(other) and not close(other, first) for other in others)
+    if not told or not all(part.integer("shown") for part in parts):
         waits_for("evaluate returns numbers that depend on the scores and the labels")
+
+
+def close(one: np.ndarray, other: np.ndarray) -> bool:
+    return len(one) == len(other) and bool(np.allclose(one, other, rtol=1e-5, equal_nan=True))
 
 
 def told_apart(groups: list[Group]) -> bool:

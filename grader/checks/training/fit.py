@@ -19,6 +19,7 @@ LEARNT = 0.05  # loss that the first epoch must take off before anything can be 
 AS_BEFORE = 0.55  # of what the first epoch gained: an epoch that goes on where it ended gains more on average
 HEAVY_DECAY = 0.1  # of the usual optimizers; usual are 0.0001 to 0.01
 WORSE = 1.1  # what is left, in times of the last epoch's loss: averages of weights stay below
+WITH_TRACE = 0.8  # of the training images: so many at least are found again in the first layer
 DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
 REAL_BATCHES = 112  # an epoch of the real training set has at least so many
 ENTRIES, KEYS_SHOWN = 50, 12  # of a history: so many the probe sends
@@ -77,7 +78,7 @@ def judge_numbers(run: FitRun, epochs: int, before: FitRun | None = None) -> Non
     if before is not None:
         name_old_entries(lists, lists_of(before), epochs)
     done = len(run.epochs)
-    if not (epochs == 3 and done) and not (epochs == 1 and counts == [0, 0, 0]):
+    if not (epochs > 1 and done) and not (epochs == 1 and counts == [0, 0, 0]):
         name_untrained(run)
     stopped = set(counts) == {done} and 0 < done < epochs and stopped_rightly(run)
     if set(counts) != {epochs} and not stopped:
@@ -108,10 +109,12 @@ def _name_count(counts: list[int], done: int, epochs: int) -> None:
 
 
 def stopped_rightly(run: FitRun) -> bool:
-    """Early stopping is fine when the last look at the validation images was no better than one before."""
-    if not run.val:
+    """Early stopping is fine when the look at the validation images after the last epoch was no better than one after
+    an earlier epoch, or than one before the first."""
+    ends = [looks[-1] for looks in looks_of(run, run.val) if looks]
+    if not ends:
         return False
-    before, last = run.val[:-1], run.val[-1]
+    before, last = [look for look in run.val if look.at < run.epochs[0].at] + ends[:-1], ends[-1]
     return any(last.loss >= one.loss or last.accuracy <= one.accuracy for one in before)
 
 
@@ -202,7 +205,7 @@ def judge_train_loss(run: FitRun, lists: dict[str, np.ndarray]) -> None:
 
 def judge_training(fits: Fits) -> None:
     """The given network's weights change, through training images and the given learning rate alone."""
-    run = fits.three
+    run = fits.several
     misplaced = run.answer.part("misplaced")
     if function := next((name for name in LOOPS if name in misplaced), ""):
         fail("call-arguments-swapped", function=function, parameter=misplaced.text(function))
@@ -217,7 +220,7 @@ def judge_training(fits: Fits) -> None:
     if not all(fits.still.unchanged):
         if len(fits.still.rates) and not fits.still.rates.any():
             fail("weights-changed-outside-steps")
-        fail("learning-rate-ignored")
+        fail("learning-rate-ignored", seen="With lr=0 the weights changed all the same")
     if all(run.unchanged):
         fail("weights-unchanged-by-fit", passes=run.learnt_passes)
     before, after, downhill = run.learnt
@@ -231,9 +234,15 @@ def judge_training(fits: Fits) -> None:
         fail("same-order-every-epoch", epochs=1 + len(later))
 
 
+def name_few_images(run: FitRun) -> None:
+    """Fail when images went through the network, and most of them have no part in what the first layer became."""
+    if run.traces < WITH_TRACE * TRAIN and not run.with_closures:
+        fail("images-without-trace", count=run.traces, all=TRAIN)
+
+
 def name_fresh_start(run: FitRun) -> None:
     """Fail when no epoch goes on where the one before it ended: each begins with as high a loss as the first."""
-    if not run.stand_ins or not run.val or len(run.epochs) < 3:
+    if not run.val or len(run.epochs) < 3:
         return
     first, *later = (epoch.loss for epoch in run.epochs)
     gained = run.learnt[0] - run.val[0].loss
@@ -251,7 +260,7 @@ def name_heavy_decay(run: FitRun) -> None:
 def judge_what_is_left(run: FitRun) -> None:
     """fit leaves the weights of its last epoch, or of its best one."""
     looks, left = looks_of(run, run.val), run.left
-    if not run.stand_ins or len(looks) < 2 or not all(looks):
+    if len(looks) < 2 or not all(looks):
         return
     ends = [after_epoch[-1] for after_epoch in looks]
     found = [abs(left - look.loss) <= CLOSE * max(1.0, look.loss) for look in ends]
@@ -271,7 +280,7 @@ def judge_optimizer(run: FitRun) -> None:
     which, after = run.optimizers, run.steps_after
     end = run.epochs[0].at + 1  # passes seen when the last step of epoch 1 is made
     first, later = set(which[after <= end].tolist()), set(which[after > end].tolist())
-    if run.stand_ins and (len(first) > 2 or (first and later and not first & later)):
+    if len(first) > 2 or (first and later and not first & later):
         fail("optimizer-rebuilt", count=len(first | later), epochs=len(run.epochs))
     rates = run.rates[after <= end]
     if len(rates) < 3 or rates[0] <= 0:
@@ -286,11 +295,15 @@ def judge_optimizer(run: FitRun) -> None:
 
 def judge_rate(run: FitRun, half: FitRun) -> None:
     """The rate of the steps comes from lr: not far from it, and half of it when lr is half."""
-    if not run.stand_ins or len(run.rates) == 0:
+    if len(run.rates) == 0:
         return
     largest, given = float(run.rates.max()), run.inputs["lr"]
-    if len(half.rates) and abs(largest / half.rates.max() - 1) < 0.02:
-        return  # lr has no effect at all, which has a name of its own
+    pairs = ((largest, half.rates.max()), (run.rates[0], half.rates[0])) if len(half.rates) else ()
+    if pairs and all(abs(one - other) < 0.02 * other for one, other in pairs):
+        fail(
+            "learning-rate-ignored",
+            seen=f"With lr={given:.4g} and with half of it the steps had a rate of {largest:.4g}",
+        )
     if not given / FAR <= largest <= given * FAR:
         fail("rate-is-another", used=largest, given=given)
     if len(half.rates) == 0 or half.rates.min() <= 0 or run.rates.min() <= 0:

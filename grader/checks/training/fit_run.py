@@ -17,11 +17,13 @@ from grader.engine.student import Student
 LENT_LOOPS = Path(__file__).resolve().parents[2] / "lent" / "loops.py"  # read, never imported
 TRAIN, VAL = 60, 40  # images
 VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
-LR = 0.008  # slow enough that validation accuracy rises over all three epochs
+EPOCHS = (4, 7)  # so many, drawn at random
+LR = 0.008  # slow enough that validation accuracy rises over all epochs
 VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
 SHAPES = ((16, 783), (16,), (10, 16), (10,))  # of the probe's two-layer network: it does not see pixel 0
 TENSORS = len(SHAPES)
-PASSES, ROWS = 4_000, 40_000  # three epochs with a look at all images after each have 200 passes and 500 images
+PASSES, ROWS = 4_000, 40_000  # six epochs with a look at all images after each have 500 passes and 1000 images
+TRACE = 1e-3  # of the image that left most in the first layer: less is none
 
 
 def observe_fits(student: Student) -> Fits:
@@ -41,11 +43,12 @@ def observe_fits(student: Student) -> Fits:
         "val_labels": val_labels.astype(np.int64),
         "train_batch": 2,
         "val_batch": 5,
+        "epochs": int(rng.integers(*EPOCHS)),
         "lr": LR,
         "loops": LENT_LOOPS.read_text(encoding="utf-8"),
     }
     answer = student.observe("fit.fits", **inputs)
-    return Fits(*(FitRun(answer.part(name), inputs) for name in ("three", "one", "still")))
+    return Fits(*(FitRun(answer.part(name), inputs) for name in ("several", "one", "still")))
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,14 @@ class FitRun:
         return [one.array(at, shape) for one, shape in zip(tensors, SHAPES)]
 
     @property
+    def traces(self) -> int:
+        """How many training images left something in the first layer: its change is put together from them."""
+        old, new = (self.weights(at)[0].astype(np.float64) for at in ("before", "after"))
+        pixels = self.inputs["train_images"].reshape(TRAIN, -1)[:, 1:].astype(np.float64)
+        left = np.linalg.norm((new - old) @ np.linalg.pinv(pixels), axis=0)
+        return int((left > TRACE * left.max()).sum())
+
+    @property
     def learnt(self) -> tuple[float, float, float]:
         """Of the given network on the training images: the loss before and after fit, and how far its weights went
         down the gradient of before (a cosine)."""
@@ -170,6 +181,12 @@ class FitRun:
         return self.answer.part("steps").array("after", self.optimizers.shape, "i")
 
     @property
+    def with_closures(self) -> bool:
+        """Whether every step computed its loss itself, as LBFGS does: it may find that there is little to do."""
+        closures = self.answer.part("steps").array("closure", self.optimizers.shape, "b")
+        return bool(len(closures) and closures.all())
+
+    @property
     def left(self) -> float:
         """The loss of the network that fit leaves behind, on the validation images."""
         new = [w.astype(np.float64) for w in self.weights("after")]
@@ -194,8 +211,8 @@ class FitRun:
 
 @dataclass(frozen=True)
 class Fits:
-    """fit with three epochs, with one, and with one and a learning rate of 0."""
+    """fit with several epochs, with one, and with one and a learning rate of 0."""
 
-    three: FitRun
+    several: FitRun
     one: FitRun
     still: FitRun

@@ -2,150 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from grader.checks.training import wrong_numbers as numbers
+from grader.checks.training.epochs import BATCH, BATCHES, Epoch, Epochs, errors
 from grader.checks.training.stand_ins import end_if_raised
-from grader.engine.answer import Answer
-from grader.engine.check import fail, waits_for
-from grader.engine.student import Student
+from grader.engine.check import fail
 
-BATCH, BATCHES = 4, 3
-LENGTH = 0.02  # of each picture as a vector: keeps gradients below any clipping threshold
-SMALL, LARGE = 0.25, 2500.0  # learning rates: LARGE * LENGTH**2 = 1, so that each step matters for the next
-WEIGHT = (10, 784)
-LABELS_PART = 0.02  # of what an image adds to an update: so much at least changes with its label
-KINDS = ("together", "momentum", "large", "split", "still", "relabelled")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One call of train_one_epoch, or one per batch, on a network whose every gradient is known."""
-
-    answer: Answer
-    start: np.ndarray  # (10, 784): the weights before
-
-    @property
-    def weight(self) -> np.ndarray:
-        return self.answer.array("weight", WEIGHT)
-
-    @property
-    def change(self) -> np.ndarray:
-        return np.asarray(self.weight - self.start)
-
-    @property
-    def moved(self) -> bool:
-        """NaN counts as movement."""
-        return not np.array_equal(self.weight, self.start)
-
-    @property
-    def events(self) -> list[str]:
-        return self.answer.texts("events")
-
-    @property
-    def raised(self) -> bool:
-        return self.answer.raised("loss") is not None
-
-    @property
-    def loss(self) -> float | None:
-        """What train_one_epoch returned, when that is a number."""
-        return self.answer.number("loss") if "loss" in self.answer else None
-
-    @property
-    def shown_loss(self) -> float | str:
-        return "not a number" if self.loss is None else self.loss
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """What was asked of train_one_epoch, and the epochs that came of it."""
-
-    inputs: dict[str, Any]
-    alone: list[Epoch]
-    together: Epoch
-    momentum: Epoch
-    large: Epoch
-    split: Epoch
-    still: Epoch
-    relabelled: Epoch
-    many: Epoch | None = None  # only where `together` had not a step for every batch
-
-    @property
-    def first(self) -> Epoch:
-        """The one with the first batch alone."""
-        return self.alone[0]
-
-
-def observe_epochs(student: Student) -> Epochs:
-    """The one observation of train_one_epoch's updates."""
-    rng = student.rng("epochs")
-    common = rng.normal(size=784)
-    pictures = common + rng.normal(size=(BATCH * BATCHES, 784))
-    pictures *= LENGTH / np.linalg.norm(pictures, axis=1, keepdims=True)
-    inputs: dict[str, Any] = {
-        "images": pictures.reshape(-1, 1, 28, 28).astype(np.float32),
-        "labels": np.concatenate([rng.permutation(10)[:BATCH] for _ in range(BATCHES)]).astype(np.int64),
-        "batch_size": BATCH,
-        "weight": rng.normal(size=WEIGHT) * 0.01,
-        "frozen": rng.normal(size=WEIGHT) * 1.5 / LENGTH,
-        "small": SMALL,
-        "large": LARGE,
-    }
-    answer = student.observe("training.epochs", **inputs)
-    start = inputs["weight"]
-    single = {name: Epoch(answer.part(name), start) for name in KINDS}
-    many = Epoch(answer.part("many"), start) if "many" in answer else None
-    alone = [Epoch(one, start) for one in answer.parts("alone", BATCHES)]
-    return Epochs(inputs, alone, **single, many=many)
-
-
-def seen_in_updates(student: Student) -> None:
-    """What a check of the updates needs before it may pass: they come from the batches and their labels. `step` names
-    the fault.
-
-    Whatever the loss, a gradient of one layer is put together from the batch's images (and from the weights, with
-    weight decay). Where nothing moved, at least a gradient must have come back to the scores.
-    """
-    epochs = observe_epochs(student)
-    moved = [at for at, epoch in enumerate(epochs.alone) if epoch.moved and np.isfinite(epoch.weight).all()]
-    if moved:
-        shares, parts = zip(*(of_batch(epochs, at) for at in moved))
-        alike = len(parts) > 1 and all(np.allclose(p, parts[0], rtol=0.1) for p in parts)
-        follows = min(shares) > 0.5 and not alike and follows_labels(epochs)
-    else:
-        follows = any("backward" in epoch.events for epoch in (*epochs.alone, epochs.together))
-    if not follows:
-        waits_for("the weights move along a gradient of the batch")
-
-
-def follows_labels(epochs: Epochs) -> bool:
-    """Whether an image with another label takes another part in the update of its batch, and its neighbours keep
-    theirs. So an update made of the pictures alone, or of dice, is told from a gradient of any loss."""
-    other = epochs.relabelled
-    if not (epochs.first.moved and other.moved and np.isfinite(other.change).all()):
-        return not epochs.first.moved
-    images = epochs.inputs["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
-    apart, whole = (
-        np.linalg.norm(c @ np.linalg.pinv(images), axis=0)
-        for c in (other.change - epochs.first.change, epochs.first.change)
-    )
-    changed, kept = apart[: BATCH // 2], apart[BATCH // 2 :]
-    return bool(changed.max() > LABELS_PART * whole.mean() and kept.mean() < changed.mean() / 2)
-
-
-def of_batch(epochs: Epochs, at: int) -> tuple[float, np.ndarray]:
-    """How much of the change that batch `at` makes lies in its images and in the weights themselves, 0..1; and how
-    much of each image is in it, per class."""
-    images = epochs.inputs["images"][at * BATCH : (at + 1) * BATCH].reshape(BATCH, -1).astype(np.float64)
-    change, weight = epochs.alone[at].change, epochs.inputs["weight"]
-    basis = np.linalg.qr(images.T)[0]  # (784, BATCH)
-    left, decay = (rows - rows @ basis @ basis.T for rows in (change, weight))
-    factor = (left * decay).sum() / (decay**2).sum()
-    share = 1 - np.linalg.norm(left - factor * decay) / np.linalg.norm(change)
-    return float(share), (change - factor * weight) @ np.linalg.pinv(images)
+TAKES_PART, UNEXPLAINED = 0.5, 0.3  # of an image's own update, and of a long epoch's
 
 
 def stop_on_exception(*epochs: Epoch) -> None:
@@ -170,7 +36,7 @@ def name_batch_left_out(epochs: Epochs) -> None:
 
 def name_changed_rate(epochs: Epochs) -> None:
     """After one epoch the optimizer has the learning rate that it came with."""
-    for epoch, rate in ((epochs.still, 0.0), (epochs.together, SMALL)):
+    for epoch, rate in ((epochs.still, 0.0), (epochs.together, epochs.small)):
         after = epoch.answer.number("lr")
         if not epoch.raised and abs(after - rate) > 1e-6 * rate:
             fail("learning-rate-changed-in-loop", before=rate, after=after)
@@ -208,10 +74,16 @@ def name_unmoved(epochs: Epochs) -> None:
     fail("gradients-wiped")
 
 
-def name_rare_steps(*seen: Epoch | None) -> None:
+def name_no_step(epochs: Epochs) -> None:
+    """Fail if the weights move, and the optimizer that was passed in makes no step."""
+    if not any(event.endswith("step") for event in epochs.first.events):
+        fail("optimizer-not-the-given-one", how="your loop changed the weights without a step of the optimizer")
+
+
+def name_rare_steps(*seen: Epoch) -> None:
     """Fail where an epoch of several batches has steps, and fewer than batches."""
     for epoch in seen:
-        if epoch is not None and not epoch.raised and epoch.moved:
+        if not epoch.raised and epoch.moved:
             steps = sum(event.endswith("step") for event in epoch.events)
             batches = epoch.events.count("forward")
             if 0 < steps < batches:
@@ -226,18 +98,23 @@ def name_repeats(epochs: Epochs) -> None:
 
 
 def name_wrong_gradient(epochs: Epochs) -> None:
-    """Fail unless one batch moves the weights by -lr * gradient of the mean cross-entropy (smoothing allowed)."""
-    first, inputs = epochs.first, epochs.inputs
-    used = -first.change / SMALL
-    if not np.isfinite(used).all() or (first.loss is not None and not np.isfinite(first.loss)):
-        fail("loss-not-finite", loss=first.shown_loss)
-    x = inputs["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
-    labels = inputs["labels"][:BATCH]
-    raw = x @ (inputs["weight"] + inputs["frozen"]).T
-    chance = numbers.log_softmax(raw)
-    sharp = (np.exp(chance) - numbers.one_hot(labels)).T @ x / BATCH
-    smooth = (np.exp(chance) - 0.1).T @ x / BATCH
-    (a, b, decay), rest = numbers.fitted(used, sharp, smooth, inputs["weight"])
+    """Fail unless each batch moves the weights by -lr * gradient of the mean cross-entropy (smoothing allowed)."""
+    for epoch, x, labels in epochs.single:
+        _name_wrong_gradient(epochs, epoch, x, labels)
+
+
+def mixture(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """How often an update has the gradient of the plain loss, that of the smooth one and the weights; and the rest."""
+    slopes = (error.T @ x / BATCH for error in errors(epochs, x, labels))
+    return numbers.fitted(-epoch.change / epochs.small, *slopes, epoch.start)
+
+
+def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np.ndarray) -> None:
+    used = -epoch.change / epochs.small
+    if not np.isfinite(used).all() or (epoch.loss is not None and not np.isfinite(epoch.loss)):
+        fail("loss-not-finite", loss=epoch.shown_loss)
+    raw = x @ (epochs.inputs["weight"] + epochs.inputs["frozen"]).T
+    (a, b, decay), rest = mixture(epochs, epoch, x, labels)
     size = a + b
     if (
         rest < 1e-3
@@ -248,11 +125,12 @@ def name_wrong_gradient(epochs: Epochs) -> None:
     ):
         return
     if rest < 1e-3 and abs(b) < 2e-3 * abs(a) or rest < 1e-3 and a * b > 0 and b / size < numbers.SMOOTHING + 2e-3:
-        _name_size(first.events, size)
+        _name_size(epoch.events, size)
     _name_other_loss(used, raw, labels, x)
-    if not first.answer.flag("images_kept"):
+    if not epoch.answer.flag("images_kept"):
         fail("images-changed-in-loop")
-    fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=first.shown_loss)
+    sharp = errors(epochs, x, labels)[0].T @ x
+    fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=epoch.shown_loss)
 
 
 def _name_size(events: list[str], size: float) -> None:
@@ -296,8 +174,12 @@ def like(factors: np.ndarray, *wanted: float) -> bool:
 
 def split_agrees(epochs: Epochs) -> bool:
     """epoch([b1, b2, b3]) == epoch([b1]); clear; epoch([b2]); clear; epoch([b3])."""
-    whole, split = epochs.large.change, epochs.split.change
-    return bool(np.linalg.norm(whole - split) <= 1e-3 * np.linalg.norm(split))
+    return agree(epochs.large, epochs.split)
+
+
+def agree(one: Epoch, other: Epoch) -> bool:
+    """Do both end with the same weights?"""
+    return bool(np.linalg.norm(one.change - other.change) <= 1e-3 * np.linalg.norm(other.change))
 
 
 def name_missing_updates(epochs: Epochs) -> None:
@@ -306,8 +188,10 @@ def name_missing_updates(epochs: Epochs) -> None:
         return
     factors, rest = uses(epochs, epochs.together)
     if not rest < 0.02:
-        return
+        fail("epoch-not-batch-by-batch")
     first, middle, last = (float(f) for f in factors)
+    if min(factors) < -0.02:
+        fail("loss-goes-up", factor=min(first, middle, last))
     if like(factors, 0, 0, 0):
         return
     if like(factors, first, 0, 0):
@@ -319,7 +203,7 @@ def name_missing_updates(epochs: Epochs) -> None:
     if like(factors, 0, middle, last) and abs(middle - last) < 0.02:
         fail("batch-never-trains", which="first", batches=BATCHES)
     if abs(first - middle) < 0.02 and abs(middle - last) < 0.02:
-        if epochs.many is not None and epochs.many.events.count("step") > 1:
+        if epochs.many.events.count("step") > 1:
             name_rare_steps(epochs.many)
         fail("one-update-an-epoch", batches=BATCHES)
 
@@ -327,16 +211,40 @@ def name_missing_updates(epochs: Epochs) -> None:
 def name_ignored_state(epochs: Epochs) -> None:
     """Momentum of the passed optimizer must be felt: (1 + .9 + .81), (1 + .9), 1 times the batches' updates."""
     plain, rest = uses(epochs, epochs.together)
-    if rest > 0.02 or not like(plain, 1, 1, 1) or epochs.momentum.raised:
+    if rest > 0.02 or not like(plain, 1, 1, 1):
         return
     heavy, rest = uses(epochs, epochs.momentum)
     if rest < 0.02 and like(heavy, 1, 1, 1):
         fail("optimizer-not-the-given-one", how="the momentum of the optimizer it was given had no effect")
 
 
+def name_left_out(epochs: Epochs) -> None:
+    """Fail unless every image of a long epoch takes part, each down its own gradient (how often is another check's
+    business)."""
+    images = epochs.inputs["many_images"].reshape(len(epochs.inputs["many_labels"]), -1).astype(np.float64)
+    (a, b, _), _ = mixture(epochs, *epochs.single[0])
+    sharp, smooth = errors(epochs, images, epochs.inputs["many_labels"])
+    wanted = -(epochs.small / BATCH) * (a * sharp + b * smooth)  # (N, 10)
+    inverse = np.linalg.solve(images @ images.T, images)  # (N, 784): the pseudo-inverse, transposed
+    left, decay = (rows - rows @ inverse.T @ images for rows in (epochs.many.change, epochs.many.start))
+    parts = inverse @ (epochs.many.change - (left * decay).sum() / (decay**2).sum() * epochs.many.start).T
+    if not np.isfinite(parts).all():
+        fail("loss-not-finite", loss=epochs.many.shown_loss)
+    factors = (parts * wanted).sum(axis=1) / (wanted**2).sum(axis=1)
+    lost = int((factors.reshape(-1, BATCH).min(axis=1) < TAKES_PART).sum())
+    if factors.min() < -TAKES_PART:
+        fail("loss-goes-up", factor=factors.min())
+    if lost:
+        fail("batches-left-out", missing=lost, batches=len(factors) // BATCH)
+    if np.linalg.norm(parts - factors[:, None] * wanted) > UNEXPLAINED * np.linalg.norm(parts):
+        fail("epoch-not-batch-by-batch")
+
+
 def name_mixed_gradients(epochs: Epochs) -> None:
     """Fail unless every batch makes its own update from its own gradient alone."""
     if split_agrees(epochs):
+        if not agree(epochs.many, epochs.pieces):
+            fail("epoch-not-batch-by-batch")
         return
     name_missing_updates(epochs)
     (first, middle, last), rest = uses(epochs, epochs.together)
