@@ -22,7 +22,7 @@ Key = TypeVar("Key")
 PIXELS = 28 * 28
 CERTAIN = 0.5  # correlation with the right picture is 0.77 even of a black-and-white copy, with a wrong one below 0.4
 UNKNOWN = -1
-MOVED, MOVED_LOOK = 0.45, 30  # correlation of a picture with itself after a small move, and images looked at
+MOVED, MOVED_LOOK = 0.45, 20  # correlation of a picture with itself after a small move, and images looked at
 SIDE = 28
 PLACES = np.mgrid[:SIDE, :SIDE].reshape(2, -1) - (SIDE - 1) / 2  # (2, 784), from the centre
 LOOK = 40  # unknown images that are looked at first
@@ -124,6 +124,8 @@ def recognise(images: np.ndarray, pictures: np.ndarray) -> Match:
     views = np.zeros(len(images), dtype=np.int64)
     shown, known = direction(images), direction(pictures).reshape(-1, 28, 28)
     for view in range(len(VIEWS)):
+        if (ids != UNKNOWN).all():
+            break
         seen = turned(known, view).reshape(len(known), -1).T
         settle(ids, views, view, lambda rows, seen=seen: np.abs(shown[rows] @ seen))  # type: ignore[misc]
     if (ids == UNKNOWN).any():
@@ -163,8 +165,9 @@ def resembling(groups: Mapping[Key, np.ndarray], pictures: np.ndarray) -> dict[K
             inside = ((places >= 0) & (places < SIDE)).all(axis=0)
             moved = shown[:, places[0] % SIDE, places[1] % SIDE] * inside
             alike = some @ direction(moved).T
-            better = alike.max(axis=1) > np.maximum(best, MOVED)
-            ids[better], best[better] = alike[better].argmax(axis=1), alike[better].max(axis=1)
+            nearest = alike.max(axis=1)
+            better = nearest > np.maximum(best, MOVED)
+            ids[better], best[better] = alike[better].argmax(axis=1), nearest[better]
     parts = np.split(ids, np.cumsum([len(images) for images in groups.values()])[:-1])
     return dict(zip(groups, parts))
 
