@@ -136,8 +136,7 @@ def judge_seed(served: Served, val: set[int]) -> None:
         fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
     runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file: drawn at random, about three in four
     if runs < len(places) / 4:
-        where = "one stretch of" if runs == 1 else f"{runs} stretches of"
-        fail("split-in-file-order", where=where, total=len(val), classes=classes)
+        fail("split-in-file-order", where="neighbouring", total=len(val), classes=classes)
 
 
 def judge_seed_of_moving(served: Served) -> None:
