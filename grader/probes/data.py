@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from grader.engine.worker.beside_student.probing import MissingName, attempt, probe
+from grader.engine.worker.beside_student.probing import attempt, probe
 from grader.engine.worker.raised import Raised
 
 NAMES = ("train", "val", "test")
 END = object()
-CALLS = 12  # of make_transform: a random order of its steps must show
 
 
 @probe("data")
-def transform(student: Any, pictures: np.ndarray) -> dict[str, Any]:
-    """Call make_transform CALLS times and each result on every picture (uint8, N x 28 x 28).
+def transform(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
+    """Call make_transform `calls` times and each result on every picture (uint8, N x 28 x 28).
 
     calls: how often; made: of the first result {type, steps: names of types; callable, is_class: bool}, or what
     make_transform raised
@@ -27,54 +27,6 @@ def transform(student: Any, pictures: np.ndarray) -> dict[str, Any]:
     outputs: (calls, N, pixels) float32, and again: (N, pixels) of the first result applied once more; both only
     where all outputs are tensors of one size
     """
-    return prepared(student, pictures, CALLS)
-
-
-@probe("data")
-def loaders(
-    student: Any,
-    root: str,
-    other_root: str,
-    large_root: str,
-    batch_size: int,
-    other_batch_size: int,
-    val_fraction: float,
-    other_fraction: float,
-    seed: int,
-    other_seed: int,
-    pictures: np.ndarray,
-    limit: int,
-) -> dict[str, Any]:
-    """Build the loaders six times and read them; `main` twice through, of the others what the comparison needs.
-
-    main, again (the same arguments), reseeded (another seed), resized (other sizes), retested (another test file),
-    large (a long training file): what make_loaders raised, or {type: its name; count: of its items; loaders}, where
-    loaders are {train, val, test: {passes, length: pictures its sampler draws or -1}}, if there are three
-    a pass: see `one_pass`; it ends after `limit` pictures
-    transform: as the probe `transform` says for `pictures`, where make_transform is there
-    """
-    usual = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
-    resized = usual | {"batch_size": other_batch_size, "val_fraction": other_fraction}
-    main, three = built(student, root, usual)
-    answer: dict[str, Any] = {"main": main}
-    if three:
-        main["loaders"] = {name: read_twice(loader, limit) for name, loader in three.items()}
-        answer["again"] = rebuilt(student, root, usual, ("val",), limit)
-        answer["reseeded"] = rebuilt(student, root, usual | {"seed": other_seed}, ("val",), limit)
-        answer["resized"] = rebuilt(student, root, resized, ("train", "val"), limit)
-        answer["retested"] = rebuilt(student, other_root, usual, ("val",), limit)
-        answer["large"], three = built(student, large_root, usual)
-        if three:
-            answer["large"]["loaders"] = {name: {"length": length(three[name])} for name in ("train", "val")}
-    try:  # only for the diagnosis: loaders need not use make_transform, so it may well be missing
-        answer["transform"] = prepared(student, pictures, 2)
-    except (MissingName, NotImplementedError):
-        pass
-    return answer
-
-
-def prepared(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
-    """What the student's transforms return."""
     from PIL import Image
 
     make = student.function("data", "make_transform")
@@ -106,6 +58,64 @@ def prepared(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if value is not None}
 
 
+@probe("data")
+def loaders(
+    student: Any,
+    root: str,
+    other_root: str,
+    large_root: str,
+    batch_size: int,
+    other_batch_size: int,
+    val_fraction: float,
+    other_fraction: float,
+    seed: int,
+    other_seed: int,
+    turns: int,
+    limit: int,
+    long_limit: int,
+) -> dict[str, Any]:
+    """Build the loaders six times and read them; `main` from two to `turns` times, of the others what is compared.
+
+    main, again (the same arguments), reseeded (another seed), resized (other sizes), retested (another test file),
+    large (a long training file): what make_loaders raised, or {type: its name; count: of its items; loaders}, where
+    loaders are {train, val, test: {passes, length: pictures its sampler draws or -1}}, if there are three
+    passes: of `main` the first, the second, and of the training loader also the last of `turns`; of others the first
+    a pass: see `one_pass`; it ends after `limit` pictures
+    large: {train, val: {length, counted: pictures that came in a pass, where the lengths of `main` are not what came;
+    error: what that pass raised}}; it ends after `long_limit` pictures
+    """
+    usual = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
+    resized = usual | {"batch_size": other_batch_size, "val_fraction": other_fraction}
+    main, three = built(student, root, usual)
+    answer: dict[str, Any] = {"main": main}
+    if three:
+        main["loaders"] = {name: read(loader, turns if name == "train" else 2, limit) for name, loader in three.items()}
+        told = all(tells(main["loaders"][name]) for name in ("train", "val"))
+        answer["again"] = rebuilt(student, root, usual, ("val",), limit)
+        answer["reseeded"] = rebuilt(student, root, usual | {"seed": other_seed}, ("val",), limit)
+        answer["resized"] = rebuilt(student, root, resized, ("train", "val"), limit)
+        answer["retested"] = rebuilt(student, other_root, usual, ("val",), limit)
+        answer["large"], three = built(student, large_root, usual)
+        if three:
+            answer["large"]["loaders"] = {n: counted(three[n], 0 if told else long_limit) for n in ("train", "val")}
+    return answer
+
+
+@probe("data")
+def split(
+    student: Any, root: str, batch_size: int, val_fraction: float, seed: int, dice: int, limit: int
+) -> dict[str, Any]:
+    """The loaders once more, in a process whose random numbers began with `dice`.
+
+    elsewhere: as `again` of `loaders`
+    """
+    torch.manual_seed(dice)
+    np.random.seed(dice)
+    random.seed(dice)
+    arguments = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
+    return {"elsewhere": rebuilt(student, root, arguments, ("val",), limit)}
+
+
 def look_of(product: Any) -> dict[str, Any]:
     steps, _ = attempt(getattr, product, "transforms", None)
     return {
@@ -117,8 +127,9 @@ def look_of(product: Any) -> dict[str, Any]:
 
 
 def form_of(value: Any) -> dict[str, Any]:
-    """Type, dtype and shape of whatever a student's code handed out."""
+    """Type, dtype and shape of whatever a student's code handed out; of a kind of tensor, what it is as a tensor."""
     if isinstance(value, torch.Tensor):
+        value = plain(value)
         return {"type": "Tensor", "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, np.ndarray):
         return {"type": "ndarray", "dtype": str(value.dtype), "shape": list(value.shape)}
@@ -127,11 +138,20 @@ def form_of(value: Any) -> dict[str, Any]:
 
 def numbers_of(tensor: Any) -> np.ndarray | None:
     """A tensor's numbers as float32 or int64, or None when it holds something else."""
-    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided or tensor.is_complex():
+    if not isinstance(tensor, torch.Tensor):
         return None
-    plain = torch.Tensor.detach(tensor).as_subclass(torch.Tensor).to("cpu")
-    numbers: np.ndarray = plain.to(torch.float32 if plain.is_floating_point() else torch.int64).numpy()
+    tensor = plain(tensor)
+    if tensor.layout != torch.strided or tensor.is_complex():
+        return None
+    kept = tensor.detach().to("cpu")
+    numbers: np.ndarray = kept.to(torch.float32 if kept.is_floating_point() else torch.int64).numpy()
     return numbers
+
+
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself: a class of the student's own may say another shape or dtype."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return torch.Tensor.as_subclass(tensor, torch.Tensor)
 
 
 def stacked(values: list[Any]) -> np.ndarray | None:
@@ -160,8 +180,32 @@ def rebuilt(student: Any, root: str, arguments: dict[str, Any], wanted: tuple[st
     return call
 
 
-def read_twice(loader: Any, limit: int) -> dict[str, Any]:
-    return {"passes": [one_pass(loader, limit) for _ in range(2)], "length": length(loader)}
+def read(loader: Any, turns: int, limit: int) -> dict[str, Any]:
+    """So many passes, of which the first two and the last are told."""
+    passes = [one_pass(loader, limit) for _ in range(turns)]
+    return {"passes": passes[:2] + passes[2:][-1:], "length": length(loader)}
+
+
+def tells(read: dict[str, Any]) -> bool:
+    """Whether a sampler draws what came, but for a last batch that was dropped."""
+    sizes = read["passes"][0]["sizes"]
+    return bool(sizes) and 0 <= read["length"] - sum(sizes) < max(sizes)
+
+
+def counted(loader: Any, limit: int) -> dict[str, Any]:
+    """How many pictures its sampler draws, and how many come until there are `limit`, for which 0 is not to count."""
+    answer: dict[str, Any] = {"length": length(loader)}
+    if limit:
+        answer["counted"] = 0
+        for batch in batches(loader):
+            if isinstance(batch, Raised):
+                answer["error"] = batch
+                break
+            images = numbers_of(batch[0]) if isinstance(batch, (tuple, list)) and batch else None
+            answer["counted"] += len(images) if images is not None and images.ndim else 0
+            if images is None or answer["counted"] >= limit:
+                break
+    return answer
 
 
 def length(loader: Any) -> int:

@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.pixels import judge_transform
-from grader.checks.data.tracers import PIXELS, UNKNOWN, Match, Tracers, make_tracers, recognise, resembling
+from grader.checks.data.pixels import CALLS, judge_transform
+from grader.checks.data.tracers import (
+    MOVED_LOOK,
+    PIXELS,
+    UNKNOWN,
+    Match,
+    Tracers,
+    draw_pictures,
+    make_tracers,
+    recognise,
+    resembling,
+)
 from grader.checks.secret_digits import written
 from grader.checks.views import turned
 from grader.engine.answer import SOME, Answer, Raised
 from grader.engine.check import Failed, Finding, fail, waits_for
-from grader.engine.endings import ProtocolBroken
+from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
 NAMES = ("train", "val", "test")
@@ -23,7 +33,8 @@ TITLES = {"train": "training", "val": "validation", "test": "test"}
 FEW_UNKNOWN = 0.05  # share of a loader's pictures; above it, some pictures are not what the file holds
 MOST_UNKNOWN = 0.5  # above this, what is known of the others says nothing
 WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
-LARGE = 6_500  # pictures in the training file of which only the lengths are looked at
+FEWEST = 0.2  # of the pictures that a loader should serve: with fewer there is nothing to judge
+TURNS = {"train": 3, "val": 2, "test": 2}  # passes that are told: the first two, and the last
 NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
 
@@ -57,23 +68,44 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
     tracers = make_tracers(student.rng("data.tracers"))
     train, test = tracers.file("train"), tracers.file("test")
     dark = (test[0] // 4, test[1])  # the same test file, much darker
-    repeat = np.sort(np.arange(LARGE) % len(train[0]))
+    repeat = np.sort(np.arange(tracers.long_count) % len(train[0]))
     arguments = {
         "root": written(student, *train, *test),
         "other_root": written(student, *train, *dark),
         "large_root": written(student, train[0][repeat], train[1][repeat], *test),
-        "pictures": tracers.pictures[tracers.shared_ids],
+        "turns": tracers.turns,
         "limit": 3 * len(tracers.pictures) // 2,
+        "long_limit": 2 * tracers.long_count,
     }
     return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
+
+
+def alone(student: Student) -> tuple[Answer, np.ndarray]:
+    """What make_transform does in a process of its own, and the pictures that it was given there."""
+    pictures = draw_pictures(student.rng("data.transform"), 6)
+    return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
+
+
+def found_alone(student: Student) -> Finding | None:
+    """What the check of TODO 1 says: a fault made there is not made a second time here. None where it says nothing,
+    or where make_transform gives nothing to look at: loaders need not use it."""
+    try:
+        judge_transform(*alone(student))
+    except Failed as failed:
+        return failed.finding
+    except (NotSeen, ProtocolBroken):
+        pass
+    return None
 
 
 class Served:
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
     def __init__(self, student: Student):
-        self.tracers, arguments = student.drawn("data.tracers", lambda: tracers_of(student))
-        self.answer = student.observe("data.loaders", **arguments)
+        self.student = student
+        self.tracers, self.arguments = student.drawn("data.tracers", lambda: tracers_of(student))
+        self.transform_finding = found_alone(student)
+        self.answer = student.observe("data.loaders", **self.arguments)  # last: students read what it printed
         self.passes: dict[tuple[str, str, int], Pass] = student.once("data.passes", dict)
         self.require_loaders("main")
         for name in NAMES:
@@ -82,19 +114,33 @@ class Served:
             self.require_pictures(name)
 
     def observed(self, name: str, turn: int = 0, call: str = "main") -> Answer:
-        """What the probe says of a pass: the first or second one, through a loader of one of the calls."""
-        passes = self.answer.part(call).part("loaders").part(name).parts("passes", 2 if call == "main" else 1)
-        return passes[turn]
+        """What the probe says of a pass: one of TURNS, through a loader of one of the calls."""
+        count = TURNS[name] if call == "main" else 1
+        return self.told(call).part(call).part("loaders").part(name).parts("passes", count)[turn]
 
-    def drawn(self, name: str, call: str = "main") -> int:
+    def told(self, call: str) -> Answer:
+        """The observation in which make_loaders was called so."""
+        return self.elsewhere if call == "elsewhere" else self.answer
+
+    @cached_property
+    def elsewhere(self) -> Answer:
+        """The same call in another process, with other random numbers."""
+        asked = {name: self.arguments[name] for name in ("root", "batch_size", "val_fraction", "seed", "limit")}
+        return self.student.observe("data.split", dice=self.arguments["other_seed"], **asked)
+
+    def drawn(self, name: str) -> int:
         """How many pictures the loader's own sampler draws, or -1."""
-        return self.answer.part(call).part("loaders").part(name).integer("length")
+        return self.answer.part("main").part("loaders").part(name).integer("length")
+
+    def turns(self, name: str) -> list[Pass]:
+        """The passes through a loader that are judged."""
+        return [self.read(name, turn) for turn in range(TURNS[name])]
 
     def require_loaders(self, call: str) -> None:
-        error = self.answer.raised(call)
+        error = self.told(call).raised(call)
         if error is not None:
             self.explain(error, "make_loaders")
-        made = self.answer.part(call)
+        made = self.told(call).part(call)
         kind = made.text("type")
         if kind == "NoneType":
             fail("loaders-none")
@@ -167,10 +213,31 @@ class Served:
         first, second = (distinct(self.read(name, turn).images) for turn in range(2))
         return len(first & second) < 0.9 * min(len(first), len(second))
 
-    def resembling(self) -> dict[str, float]:
-        """{loader: share of its unknown images that look like a picture of the files, moved and turned a little}."""
-        unknown = {name: self.read(name).images[~self.read(name).known] for name in NAMES}
-        return resembling(unknown, self.tracers.pictures)
+    def moving(self, name: str) -> bool:
+        """Whether a loader serves pictures that cannot be recognised because they change, from the first pass on."""
+        return self.read(name).match.unknown_share > FEW_UNKNOWN and self.changing(name)
+
+    def named(self, name: str, turn: int = 0, call: str = "main") -> np.ndarray:
+        """The ids (N,) of a pass, and for some of its unknown images that of the picture which they look like."""
+        ids: np.ndarray = self.read(name, turn, call).ids.copy()
+        if len(rows := looked_at(ids)):
+            look = self.student.once(f"data.named.{call == 'main'}", lambda: self.resembling(call))
+            ids[rows] = look[call, name, turn]
+        return ids
+
+    def resembling(self, call: str) -> dict[tuple[str, str, int], np.ndarray]:
+        """{(call, loader, turn): ids of some of its unknown images}, for all that are compared with such a pass."""
+        keys = [("main", name, turn) for name in NAMES for turn in range(TURNS[name])]
+        if call != "main":
+            keys = [(call, "val", 0) for call in ("again", "reseeded")]
+        passes = {key: self.read(key[1], key[2], key[0]) for key in keys}
+        return resembling({key: p.images[looked_at(p.ids)] for key, p in passes.items()}, self.tracers.pictures)
+
+    def expected(self, name: str) -> int:
+        """How many pictures a loader should serve."""
+        count = len(self.tracers.train_ids)
+        val = round(count * self.tracers.fractions["val_fraction"])
+        return len(self.tracers.test_ids) if name == "test" else val if name == "val" else count - val
 
     def read(self, name: str, turn: int = 0, call: str = "main") -> Pass:
         key = (call, name, turn)
@@ -203,7 +270,9 @@ class Served:
             self.blame_transform()
             where = f"the {TITLES[name]} loader"
             fail("picture-size", todo=2, where=where, shape=shape, expected="B x 1 x 28 x 28")
-        match = recognise(images, self.tracers.pictures)
+        matches = self.student.once("data.matches", dict)  # by image: most passes serve the same ones
+        match = matches.get(key := images.tobytes()) or recognise(images, self.tracers.pictures)
+        matches[key] = match
         original = np.zeros(images.shape, dtype=np.uint8)
         for view in np.unique(match.views[match.ids != UNKNOWN]):
             here = (match.views == view) & (match.ids != UNKNOWN)
@@ -211,20 +280,16 @@ class Served:
         return Pass(images, labels, sizes, match, original)
 
     @cached_property
-    def transform(self) -> Answer | None:
-        """What make_transform gave for the pictures both files share (None while it is a TODO)."""
-        return self.answer.part("transform") if "transform" in self.answer else None
-
-    @cached_property
-    def transform_finding(self) -> Finding | None:
-        """What the check of TODO 1 would say: a fault made there is not made a second time here."""
-        if self.transform is None:
-            return None
+    def outputs(self) -> np.ndarray | None:
+        """What make_transform alone makes of all pictures (ids, pixels), or None where that is not always the same."""
         try:
-            judge_transform(self.transform, self.tracers.pictures[self.tracers.shared_ids])
-        except Failed as failed:
-            return failed.finding
-        return None
+            answer = self.student.observe("data.transform", pictures=self.tracers.pictures, calls=2)
+            outputs = answer.array("outputs", (2, len(self.tracers.pictures), WIDTHS))
+        except (NotSeen, ProtocolBroken):
+            return None
+        finally:
+            self.student.observe("data.loaders", **self.arguments)  # students read what that printed
+        return outputs[0] if np.abs(outputs[1] - outputs[0]).max() == 0 else None
 
     def blame_transform(self) -> None:
         """End with the transform's own fault, if it has one: the loaders only pass it on."""
@@ -232,23 +297,38 @@ class Served:
             raise Failed(self.transform_finding)
 
 
+def looked_at(ids: np.ndarray) -> np.ndarray:
+    """The rows of some of the unknown images."""
+    unknown = np.flatnonzero(ids == UNKNOWN)
+    return unknown[:: max(1, -(-len(unknown) // MOVED_LOOK))]
+
+
 def known_pictures(student: Student) -> None:
-    """What a check of the loaders needs before it may pass: most of what each of them serves stands in its file (all
-    of it, but for what changes from pass to pass), and it is not the same few pictures again and again."""
+    """What a check of the loaders needs before it may pass: in every pass, most of what each of them serves stands in
+    its file (all of it, but for what changes from pass to pass), and it is no small part of the file, nor the same few
+    pictures again and again."""
     served = Served(student)
     for name in NAMES:
-        first = served.read(name)
-        known, unknown = first.ids[first.known], int((~first.known).sum())
-        few = first.match.unknown_share <= FEW_UNKNOWN
-        if not few and served.changing(name):  # `preparation` names that
-            if student.once("resembling", served.resembling).get(name, 0.0) <= MOST_UNKNOWN:
-                waits_for("the loaders serve pictures that can be recognised")
-        elif not few:
-            if served.transform_finding is not None and first.match.unknown_share <= MOST_UNKNOWN:
+        for turn in range(TURNS[name]):
+            require_known(served, name, turn)
+
+
+def require_known(served: Served, name: str, turn: int) -> None:
+    one = served.read(name, turn)
+    known, unknown = one.ids[one.known], int((~one.known).sum())
+    if one.match.unknown_share > FEW_UNKNOWN:
+        if not served.moving(name):
+            if served.transform_finding is not None and one.match.unknown_share <= MOST_UNKNOWN:
                 waits_for("make_transform gives pictures that can be recognised")
-            fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
-        if (repeated := len(known) - len(np.unique(known))) > len(known) / 2:
-            fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
+            fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(one.ids))
+        named, rows = served.named(name, turn), looked_at(one.ids)  # `preparation` names that they change
+        if (named[rows] == UNKNOWN).mean() >= MOST_UNKNOWN:
+            waits_for("the loaders serve pictures that can be recognised")
+        known = named[named != UNKNOWN]
+    if (repeated := len(known) - len(np.unique(known))) > len(known) / 2:
+        fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
+    if len(one.ids) < FEWEST * served.expected(name):
+        waits_for("the loaders serve most of the pictures of their files")
 
 
 def distinct(images: np.ndarray) -> set[bytes]:

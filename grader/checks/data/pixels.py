@@ -19,6 +19,8 @@ from grader.engine.check import fail
 LIMIT = 10.0  # how large a prepared pixel may be, either sign
 FLAT = 0.02  # black to white: less than this is a picture divided twice
 LEVELS = 256
+STEEP = 0.05  # of the usual slope: a place with less is nearly blank
+CALLS = 12  # of make_transform: a random order of its steps must show
 SHAPES = {
     "": "picture-has-no-axes",
     "28 x 28": "channel-axis-missing",
@@ -114,12 +116,13 @@ def judge_each_image(raw: np.ndarray, out: np.ndarray, where: str, todo: int) ->
 
 def same_at_each_place(raw: np.ndarray, out: np.ndarray) -> bool:
     """Whether each place in the picture has an increasing straight-line map of its own (one mean and deviation
-    per pixel, learnt from the training file, is a right preparation too)."""
+    per pixel, learnt from the training file, is a right preparation too), and no place is nearly blank."""
     grey, values = raw.astype(np.float64), out.astype(np.float64)
     grey, shifted = grey - grey.mean(axis=0), values - values.mean(axis=0)
     slope = (grey * shifted).sum(axis=0) / np.maximum((grey**2).sum(axis=0), 1e-12)
     left = np.abs(shifted - slope * grey).max()
-    return bool(left < 1e-3 * max(float(np.ptp(values)), 1e-12) and (slope > 0).all() and np.abs(values).max() <= LIMIT)
+    seen = bool((slope > 0).all() and slope.min() >= STEEP * np.median(slope))
+    return bool(left < 1e-3 * max(float(np.ptp(values)), 1e-12) and seen and np.abs(values).max() <= LIMIT)
 
 
 def judge_transform(answer: Answer, pictures: np.ndarray) -> None:

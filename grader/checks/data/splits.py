@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import LARGE, NAMES, TITLES, Pass, Served
+from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, Pass, Served
 from grader.checks.data.tracers import UNKNOWN
 from grader.engine.check import fail
 
 
 def judge_splits(served: Served) -> None:
-    ids = {name: set(served.read(name).ids.tolist()) - {UNKNOWN} for name in NAMES}
+    ids = {name: set().union(*(p.ids.tolist() for p in served.turns(name))) - {UNKNOWN} for name in NAMES}
     judge_files(served, ids)
     judge_val_size(served)
     for name in ("test", "val"):
         judge_complete(served, name)
     judge_train_complete(served)
     judge_seed(served, ids["val"])
-    judge_long_file(served, len(ids["val"]))
+    judge_long_file(served)
 
 
 def judge_files(served: Served, ids: dict[str, set[int]]) -> None:
@@ -36,9 +36,12 @@ def judge_files(served: Served, ids: dict[str, set[int]]) -> None:
         fail("test-in-validation", count=foreign["val"])
     if own:
         fail("test-from-training-file", count=own, total=len(ids["test"]))
-    both = len((ids["train"] | set(served.read("train", 1).ids.tolist()) - {UNKNOWN}) & ids["val"])
-    if both:
+    if both := len(ids["train"] & ids["val"]):
         fail("validation-in-training", count=both, total=len(ids["val"]))
+    if served.moving("train") or served.moving("val"):
+        train, val = (set(served.named(name).tolist()) - {UNKNOWN} for name in ("train", "val"))
+        if (both := len(train & val)) > max(2, len(val) / 10):  # single ones may be taken for another picture
+            fail("validation-in-training", count=both, total=len(val))
 
 
 def judge_val_size(served: Served) -> None:
@@ -52,7 +55,10 @@ def judge_val_size(served: Served) -> None:
     resized = len(served.read("val", call="resized").ids)
     if abs(got - expected) > 20 and abs(resized - got) <= 3:
         fail("val-fraction-ignored", other_fraction=fractions[1], other_got=resized, **facts)
-    if not lost_last_batch(served, "val") and (abs(got - expected) > 10 or abs(resized - other) > 10):
+    meant, spare = got, 0
+    if lost_last_batch(served, "val"):  # `judge_complete` names that
+        meant, spare = served.drawn("val"), max(served.read("val", call="resized").sizes)
+    if abs(meant - expected) > 10 or not -10 - spare <= resized - other <= 10:
         fail("val-size", other_fraction=fractions[1], other_expected=other, other_got=resized, **facts)
 
 
@@ -64,8 +70,12 @@ def lost_last_batch(served: Served, name: str) -> bool:
 
 def judge_complete(served: Served, name: str) -> None:
     """Each validation or test picture exactly once in a pass."""
-    first = judge_repeated(served, name)
+    for one in served.turns(name):
+        judge_repeated(one, name)
+    first = min(served.turns(name), key=lambda one: len(one.ids))
     if name == "val":
+        if missing := len(served.read(name).ids) - len(first.ids):
+            fail("pictures-missing", loader=TITLES[name], missing=missing, total=len(served.read(name).ids))
         if lost_last_batch(served, name) and missing_count(served) >= 3:
             fail("last-batch-dropped", loader=TITLES[name], missing=missing_count(served), size=first.sizes[0])
         return
@@ -77,57 +87,78 @@ def judge_complete(served: Served, name: str) -> None:
         fail("pictures-missing", loader=TITLES[name], missing=missing, total=len(served.tracers.test_ids))
 
 
-def judge_repeated(served: Served, name: str) -> Pass:
-    """The first pass of a loader, which gives no picture twice."""
-    first = served.read(name)
-    known = first.ids[first.known]
+def judge_repeated(one: Pass, name: str) -> None:
+    """A pass of a loader gives no picture twice."""
+    known = one.ids[one.known]
     repeated = len(known) - len(np.unique(known))
     if repeated:
         fail("pictures-repeated", loader=TITLES[name], repeated=repeated, total=len(known))
-    return first
 
 
 def missing_count(served: Served) -> int:
-    """Pictures of the training file that neither two training passes nor the validation loader show."""
-    shown = [served.read("train").ids, served.read("train", 1).ids, served.read("val").ids]
+    """Pictures of the training file that neither the training passes nor the validation loader show."""
+    shown = [*(one.ids for one in served.turns("train")), served.read("val").ids]
     return len(np.setdiff1d(served.tracers.train_ids, np.concatenate(shown)))
 
 
 def judge_train_complete(served: Served) -> None:
     """Nearly all of the training file is used; a last batch dropped in training is fine."""
-    first = judge_repeated(served, "train")
+    first, *later = served.turns("train")
+    for one in (first, *later):
+        judge_repeated(one, "train")
     unknown = int((~first.known).sum() + (~served.read("val").known).sum())
     missing = missing_count(served) - unknown
     full_batches = len(set(first.sizes)) == 1
     if missing > 0 and not (full_batches and missing < first.sizes[0]):
         fail("pictures-missing", loader=TITLES["train"], missing=missing, total=len(served.tracers.train_ids))
+    fewer = len(first.ids) - min(len(one.ids) for one in later)
+    if fewer >= max(first.sizes):
+        fail("pictures-missing", loader=TITLES["train"], missing=fewer, total=len(served.tracers.train_ids))
 
 
 def judge_seed(served: Served, val: set[int]) -> None:
-    if served.read("val").match.unknown_share > 0.05:
-        return  # pictures that change at random (judged elsewhere) cannot be compared by who they are
-    again = set(served.read("val", call="again").ids.tolist()) - {UNKNOWN}
     tracers = served.tracers
-    if again != val:
-        fail("split-not-from-seed", seed=tracers.seeds["seed"], same=len(again & val), total=len(val))
+    if served.moving("val"):
+        return judge_seed_of_moving(served)
+    if served.read("val").match.unknown_share > FEW_UNKNOWN:
+        return  # pictures that no file holds (judged elsewhere)
+    for call in ("again", "elsewhere"):
+        again = set(served.read("val", call=call).ids.tolist()) - {UNKNOWN}
+        if again != val:
+            fail("split-not-from-seed", seed=tracers.seeds["seed"], same=len(again & val), total=len(val))
     reseeded = set(served.read("val", call="reseeded").ids.tolist()) - {UNKNOWN}
-    if reseeded != val:
-        return
     places = np.sort(np.fromiter(val, dtype=np.int64))
     classes = len(np.unique(tracers.labels[places]))
-    if np.ptp(places) == len(places) - 1:
+    if np.ptp(places) == len(places) - 1 and reseeded == val:
         where = "first" if places[0] == 0 else "last" if places[-1] == len(tracers.train_ids) - 1 else "same"
         fail("split-in-file-order", where=where, total=len(val), classes=classes)
-    fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
+    if reseeded == val:
+        fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
+    runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file: drawn at random, about three in four
+    if runs < len(places) / 4:
+        fail("split-in-file-order", where="neighbouring", total=len(val), classes=classes)
 
 
-def judge_long_file(served: Served, val_count: int) -> None:
-    """A cut at a fixed number of pictures shows only with a longer file, by the lengths of the samplers."""
-    counts = {"train": len(served.tracers.train_ids) - val_count, "val": val_count}
-    if any(served.drawn(name) != count for name, count in counts.items()):
-        return  # these samplers do not tell how many pictures are drawn
-    if served.answer.raised("large") is not None or "loaders" not in served.answer.part("large"):
-        return
-    drawn = sum(served.drawn(name, call="large") for name in counts)
-    if 0 < drawn < LARGE - 10:
-        fail("pictures-missing", loader=TITLES["train"], missing=LARGE - drawn, total=LARGE)
+def judge_seed_of_moving(served: Served) -> None:
+    """Pictures that change at random are compared by those that are recognised all the same: some of each pass."""
+    val, again, reseeded = (
+        set(served.named("val", call=call).tolist()) - {UNKNOWN} for call in ("main", "again", "reseeded")
+    )
+    seeds = served.tracers.seeds
+    if len(val & again) < 0.4 * min(len(val), len(again)):
+        fail("split-not-from-seed", seed=seeds["seed"], same=len(val & again), total=len(val))
+    if len(val & reseeded) > 0.8 * len(val):
+        fail("seed-ignored", seed=seeds["seed"], other_seed=seeds["other_seed"], total=len(val))
+
+
+def judge_long_file(served: Served) -> None:
+    """A cut at a fixed number of pictures shows only with a longer file: by the lengths of the samplers where these
+    said the truth of the short one, else by what came."""
+    served.require_loaders("large")
+    seen, total = 0, served.tracers.long_count
+    for name in ("train", "val"):
+        long = served.answer.part("large").part("loaders").part(name)
+        long.end_if_raised("error")
+        seen += long.integer("counted" if "counted" in long else "length")
+    if seen < total - 10 - max(served.read("train").sizes):  # a last batch of training may be dropped
+        fail("pictures-missing", loader=TITLES["train"], missing=total - max(seen, 0), total=total)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from grader.checks.views import VIEWS, direction, turned
+
+Key = TypeVar("Key")
 
 PIXELS = 28 * 28
 CERTAIN = 0.5  # correlation with the right picture is 0.77 even of a black-and-white copy, with a wrong one below 0.4
@@ -37,6 +40,8 @@ class Tracers:
     sizes: dict[str, int]  # batch_size, other_batch_size
     fractions: dict[str, float]  # val_fraction, other_fraction
     seeds: dict[str, int]  # seed, other_seed
+    turns: int  # passes through the training loader
+    long_count: int  # pictures in the training file of which only the numbers are looked at
 
     def file(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         ids = self.train_ids if name == "train" else self.test_ids
@@ -58,10 +63,13 @@ class Match:
     def unknown_share(self) -> float:
         return float(np.mean(self.ids == UNKNOWN)) if len(self.ids) else 0.0
 
-    def common_view(self) -> int:
-        """The view nearly all recognised images share, else 0 (upright): single turned ones are augmentation."""
+    def turned_view(self, steady: bool) -> int:
+        """How recognised images are turned, else 0 (upright). steady: whether they are the same in every pass; where
+        they are not, turned ones are augmentation, unless nearly all share a view."""
         known = self.views[self.ids != UNKNOWN]
         counts = np.bincount(known, minlength=len(VIEWS))
+        if steady and counts[1:].any():
+            return int(counts[1:].argmax()) + 1
         return int(counts.argmax()) if len(known) and counts.max() >= 0.95 * len(known) else 0
 
 
@@ -92,6 +100,8 @@ def make_tracers(rng: np.random.Generator) -> Tracers:
         fractions={"val_fraction": fraction, "other_fraction": other_fraction},
         # the default of the contract, which is also the one that a slip takes for "no"
         seeds={"seed": 0, "other_seed": int(rng.integers(1, 10_000))},
+        turns=int(rng.integers(3, 6)),
+        long_count=int(rng.integers(6_000, 7_000)),
     )
 
 
@@ -114,6 +124,8 @@ def recognise(images: np.ndarray, pictures: np.ndarray) -> Match:
     views = np.zeros(len(images), dtype=np.int64)
     shown, known = direction(images), direction(pictures).reshape(-1, 28, 28)
     for view in range(len(VIEWS)):
+        if (ids != UNKNOWN).all():
+            break
         seen = turned(known, view).reshape(len(known), -1).T
         settle(ids, views, view, lambda rows, seen=seen: np.abs(shown[rows] @ seen))  # type: ignore[misc]
     if (ids == UNKNOWN).any():
@@ -136,17 +148,15 @@ def settle(ids: np.ndarray, views: np.ndarray, view: int, similar: Callable[[np.
     ids[some[sure]], views[some[sure]] = best[sure], view
 
 
-def resembling(groups: Mapping[str, np.ndarray], pictures: np.ndarray) -> dict[str, float]:
-    """{group: share of its images (N, 784), of a sample, that look like a picture moved and turned a little}; without
-    groups of no images.
+def resembling(groups: Mapping[Key, np.ndarray], pictures: np.ndarray) -> dict[Key, np.ndarray]:
+    """{group: for each of its images (N, 784) the id of the picture that it looks like, moved and turned a little, or
+    UNKNOWN}.
 
     As augmentation does. The best of the places that are tried correlates below 0.25 for noise, below 0.4 for noise in
     blobs. All groups at once, because the pictures are what takes time to move.
     """
-    groups = {name: images for name, images in groups.items() if len(images)}
-    samples = {name: direction(images[:: max(1, len(images) // MOVED_LOOK)]) for name, images in groups.items()}
-    some, shown = np.concatenate([*samples.values()]), pictures.astype(np.float32)
-    best = np.zeros(len(some))
+    some, shown = direction(np.concatenate([*groups.values()])), pictures.astype(np.float32)
+    best, ids = np.zeros(len(some)), np.full(len(some), UNKNOWN)
     for degrees in (-10, 0, 10):
         angle = np.deg2rad(degrees)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -154,10 +164,12 @@ def resembling(groups: Mapping[str, np.ndarray], pictures: np.ndarray) -> dict[s
             places = np.rint(turn @ PLACES + (SIDE - 1) / 2 + shift[:, None]).astype(int)
             inside = ((places >= 0) & (places < SIDE)).all(axis=0)
             moved = shown[:, places[0] % SIDE, places[1] % SIDE] * inside
-            best = np.maximum(best, (some @ direction(moved).T).max(axis=1))
-    ends = np.cumsum([len(sample) for sample in samples.values()])
-    parts = np.split(best > MOVED, ends[:-1])
-    return {name: float(part.mean()) for name, part in zip(samples, parts)}
+            alike = some @ direction(moved).T
+            nearest = alike.max(axis=1)
+            better = nearest > np.maximum(best, MOVED)
+            ids[better], best[better] = alike[better].argmax(axis=1), nearest[better]
+    parts = np.split(ids, np.cumsum([len(images) for images in groups.values()])[:-1])
+    return dict(zip(groups, parts))
 
 
 def on_circle(images: np.ndarray) -> np.ndarray:
