@@ -10,7 +10,7 @@ import numpy as np
 
 from grader.checks.model.companions import judge_companions
 from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
-from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states
+from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states, usual_states
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
 from grader.checks.model.weights import NAMES_SHOWN, judge_registered, judge_weights, weights_of
 from grader.engine.check import check, fail, only_where
@@ -76,7 +76,7 @@ def test_non_linear(student: Student) -> None:
             straight = False
             break
         straight = True
-    if not follow_images(network):
+    if not follow_images(usual_states(network)):
         fail("scores-ignore-image")
     if straight:
         fail("no-activation", undone=undone)
