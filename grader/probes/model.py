@@ -241,7 +241,8 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
 
 
 def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
-    """Whether the scores are averages, as of a global average pooling: an activation before it cuts none of them."""
+    """Whether the scores are averages of more numbers, as of a global average pooling: an activation before it cuts
+    none of them."""
     with torch.enable_grad():
         scores, _ = attempt(model, images)
     node = getattr(scores, "grad_fn", None)
@@ -249,7 +250,11 @@ def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
         if node is None or not node.name().startswith(ONLY_SHAPES):
             break
         node = node.next_functions[0][0]
-    return node is not None and node.name().startswith(AVERAGES)
+    if node is None or not node.name().startswith(AVERAGES):
+        return False
+    saved = getattr(node, "_saved_self", None)
+    came = getattr(node, "_saved_self_sym_numel", None) if saved is None else saved.numel()
+    return came is None or bool(came > scores.numel())
 
 
 @probe("model", full=False)
