@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.checks.model.companions import judge_companions
+from grader.checks.model.companions import judge_companions, judge_sizes
 from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
 from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states, usual_states
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
@@ -98,6 +98,11 @@ def test_raw_scores(student: Student) -> None:
         dropped, otherwise = float((training == 0).mean()), max(float((s == 0).mean()) for s in telling)
         if otherwise < 0.01 and 0.02 < dropped < 0.98:
             fail("dropout-on-scores", zeros=f"{100 * dropped:.0f} %")
+        grown = [
+            s.astype(np.float64) for s in network.arrays("training_grown", SCORES, range(3)) if np.isfinite(s).all()
+        ]
+        if grown := [s for s in grown if np.ptp(s, axis=0).max() > 0]:
+            judge_raw(grown, averaged=network.flag("averaged"))
 
 
 @check("independent", part="model", todo=4, calls=CALLS)
@@ -109,8 +114,9 @@ def test_independent(student: Student) -> None:
     images, others = 0.3 + random_images(rng, BATCH), 2 * random_images(rng, BATCH)  # not centred: a kept average shows
     order, changed = rng.permutation(BATCH), [0, 7, BATCH // 2, BATCH - 1]
     labels = rng.integers(0, CLASSES, BATCH)
+    sizes = [int(size) for size in sorted(rng.choice(np.arange(3, BATCH), 2, replace=False))]
     answer = student.observe(
-        "model.companions", images=images, labels=labels, others=others, order=order, changed=changed
+        "model.companions", images=images, labels=labels, others=others, order=order, changed=changed, sizes=sizes
     )
     network = network_of(student, answer)
     after = network.array("after", images.shape)
@@ -126,3 +132,4 @@ def test_independent(student: Student) -> None:
             fail("layer-in-forward", names=some(created, NAMES_SHOWN))
         fail("random-in-evaluation", off=float(np.abs(one - two).max()))
     judge_companions(network, order, changed)
+    judge_sizes(network, sizes)

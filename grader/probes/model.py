@@ -31,6 +31,7 @@ from grader.probes.model_tools import (
     meet,
     nudge,
     observed,
+    plain,
     score_matrix,
     to_numpy,
     unseeded,
@@ -144,6 +145,7 @@ def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
         return {"type": kind, "items": ", ".join(type(item).__name__ for item in out[:4])}
     if not isinstance(out, torch.Tensor):
         return {"type": type(out).__name__}
+    out = plain(out)
     form: dict[str, Any] = {"type": "Tensor", "shape": [int(n) for n in out.shape]}
     form["dtype"] = str(out.dtype).removeprefix("torch.")
     if out.dtype.is_floating_point and out.numel() <= 1_000_000:
@@ -272,7 +274,7 @@ def response(
     images, alike, others, lines: (B, 1, 28, 28) float32, `alike` being the images hardly changed, `lines` triples of
     two images and the one half-way between them
     network: what was raised, or {usable: bool; states; averaged: see `ends_with_average`; training: score matrix of a
-    new network in training mode, where it has one}
+    new network in training mode, where it has one; training_grown: with the largest two sizes of weights in that mode}
     states: one {scores, alike, others, lines: score matrices} for each state from the new network to the largest
     weights, without those in which no score matrix came
     """
@@ -302,22 +304,38 @@ def response(
             grow(model, factor / grown)
             grown = factor
             note(10.0)
-        return {"states": states, "averaged": averaged} | ({} if training is None else {"training": to_numpy(training)})
+        values: dict[str, Any] = {"states": states, "averaged": averaged}
+        if training is not None:
+            values["training"] = to_numpy(training)
+        model.train()
+        grow(model, factors[-2] / grown)
+        for factor in (1.0, grown / factors[-2]):
+            grow(model, factor)
+            scores = score_matrix(model, pictures * 10.0, seed=1)
+            values.setdefault("training_grown", []).extend([] if scores is None else [to_numpy(scores)])
+        return values
 
     return observed(settings)
 
 
 @probe("model", full=False)
 def companions(
-    student: Any, images: np.ndarray, labels: np.ndarray, others: np.ndarray, order: np.ndarray, changed: list[int]
+    student: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    others: np.ndarray,
+    order: np.ndarray,
+    changed: list[int],
+    sizes: list[int],
 ) -> dict[str, Any]:
     """Scores of the same images twice, in another order, alone, and beside other images, in evaluation mode.
 
-    images, others: (B, 1, 28, 28) float32; order: a permutation of B; changed: places where others[i] is put in
+    images, others: (B, 1, 28, 28) float32; order: a permutation of B; changed: places where others[i] is put in;
+    sizes: of smaller batches
     network: what was raised, or {usable: bool; after: the images when forward was done with them, and score matrices:
     chance_goes_on: two calls; same_chance: two with one seed; grown: two of the network with large weights;
     ordered: of images[order]; beside_others: with the second half from `others`; changed: one per place;
-    alone: of images[:1], where it gave one}
+    alone: of images[:1], where it gave one; smaller: of images[:size], one {scores: matrix, or what was raised} each}
     created: layers that came into being in forward
     """
     batch, strangers = torch.from_numpy(images), torch.from_numpy(others)
@@ -345,6 +363,10 @@ def companions(
         alone, raised = attempt(lambda: score_matrix(model, batch[:1], seed=1))
         if raised is None and alone is not None:
             values["alone"] = to_numpy(alone)
+        values["smaller"] = []
+        for size in sizes:
+            few, raised = attempt(lambda n=size: score_matrix(model, batch[:n], seed=1))
+            values["smaller"].append({"scores": raised} if few is None else {"scores": to_numpy(few)})
         grow(model, 4.0)  # a fresh recurrent layer forgets too fast for a kept state to show
         values["grown"] = [to_numpy(score_matrix(model, batch, seed=1)) for _ in range(2)]
         return values

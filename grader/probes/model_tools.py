@@ -74,7 +74,9 @@ def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> A
         SEED(seed)
     out = answer_of(model, images.clone())  # some networks change what they are given
     if isinstance(out, (tuple, list)):
-        out = next((item for item in out if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
+        items = map(plain, out)
+        out = next((item for item in items if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
+    out = plain(out)
     if not isinstance(out, torch.Tensor) or not out.dtype.is_floating_point or not out.ndim:
         return None
     if out.shape[0] != len(images) and out.ndim == 2 and out.shape[1] == len(images):
@@ -142,6 +144,14 @@ def grow(model: Any, factor: float) -> None:
         for p in model.parameters():
             if p.ndim >= 2 or p.numel() == 1:
                 p.mul_(factor)
+
+
+def plain(value: Any) -> Any:
+    """A tensor of any subclass as a plain one, which says its own shape and type; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or type(value) is torch.Tensor:
+        return value
+    with torch._C.DisableTorchFunctionSubclass():
+        return torch.Tensor.as_subclass(value, torch.Tensor)
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
