@@ -10,7 +10,15 @@ import numpy as np
 
 from grader.checks.model.companions import judge_companions, judge_sizes
 from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
-from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states, usual_states
+from grader.checks.model.states import (
+    follow_images,
+    hardly_changed,
+    judge_raw,
+    observe_response,
+    seen_in_scores,
+    states,
+    usual_states,
+)
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
 from grader.checks.model.weights import NAMES_SHOWN, judge_registered, judge_weights, weights_of
 from grader.engine.check import check, fail, only_where
@@ -51,12 +59,15 @@ def test_gradients(student: Student) -> None:
     ready(student)
     rng = student.rng("gradients")
     images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
-    network = network_of(student, student.observe("model.learn", images=images, labels=labels))
+    inputs = {"images": images, "alike": hardly_changed(rng, images), "others": random_images(rng, BATCH)}
+    network = network_of(student, student.observe("model.learn", **inputs, labels=labels))
     weights = weights_of(network.part("tensors"))
     if not weights:
         judge_registered(student)
         return
     judge_weights(weights, network.flag("attached"))
+    if not follow_images(network.parts("states", range(4)), chance=True):
+        fail("scores-ignore-image", when=" in training mode")
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
@@ -77,7 +88,7 @@ def test_non_linear(student: Student) -> None:
             break
         straight = True
     if not follow_images(usual_states(network)):
-        fail("scores-ignore-image")
+        fail("scores-ignore-image", when="")
     if straight:
         fail("no-activation", undone=undone)
 
@@ -89,7 +100,7 @@ def test_raw_scores(student: Student) -> None:
     network = observe_response(student)
     telling = [s for s in states(network, "scores") if np.ptp(s, axis=0).max() > 0]  # a head of zeros tells nothing yet
     if not telling:
-        fail("scores-ignore-image")
+        fail("scores-ignore-image", when="")
     judge_raw(telling, averaged=network.flag("averaged"))
     if "training" in network:
         training = network.array("training", SCORES)

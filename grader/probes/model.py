@@ -24,6 +24,7 @@ from grader.probes.model_tools import (
     entered_last,
     grow,
     hiding_places,
+    idle,
     influence,
     is_bare,
     leaves,
@@ -154,20 +155,28 @@ def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
 
 
 @probe("model", full=False)
-def learn(student: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def learn(
+    student: Any, images: np.ndarray, alike: np.ndarray, others: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
     """Which parameters a gradient reaches in training mode, which move, and whether neurons stay alike.
 
-    images: (B, 1, 28, 28) float32; labels: (B,) int64
-    network: {usable: bool; attached: whether the scores had a graph; tensors}, or what was raised
+    images, alike, others: (B, 1, 28, 28) float32, `alike` being the images hardly changed; labels: (B,) int64
+    network: {usable: bool; attached: whether the scores had a graph; tensors; states}, or what was raised
+    states: one {scores, alike, others: score matrices} in training mode for the new network, after some steps, and
+    then with larger images
     tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable; random: differs in
     a second network; connected: a gradient came; largest: size of that gradient; spread: how far its neurons came
     apart, -1 where they were not alike to begin with; moved: the largest change; influence: how much the scores
-    change with it, where no gradient came
+    change with it, where no gradient came; idle: neither it nor another of its layer ever had a gradient that is not
+    zero, nor changes the scores, whatever the other weights are
     """
-    return observed(lambda: reach(student, torch.from_numpy(images), torch.from_numpy(labels)))
+    kinds = {"scores": images, "alike": alike, "others": others}
+    shown = {name: torch.from_numpy(kind) for name, kind in kinds.items()}
+    return observed(lambda: reach(student, shown, torch.from_numpy(labels)))
 
 
-def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any] | None:
+def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, Any] | None:
+    images = shown["scores"]
     with unseeded():
         model, other = build(student).eval(), build(student).eval()
     if score_matrix(model, images) is None or score_matrix(other, images) is None:
@@ -202,7 +211,13 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         "moved": moved,
         "influence": [0.0 if c else influence(model, p, images) for c, p in zip(connected, parameters)],
     }
-    return {"attached": attached, "tensors": tensors}
+    states = []
+    for network, factor in ((other.train(), 1.0), (model.train(), 1.0), (model, 30.0)):
+        given = {name: score_matrix(network, kind * factor, seed=1) for name, kind in shown.items()}
+        if all(scores is not None for scores in given.values()):
+            states.append({name: to_numpy(scores) for name, scores in given.items()})
+    tensors["idle"] = idle(model.eval(), images, largest)
+    return {"attached": attached, "tensors": tensors, "states": states}
 
 
 @probe("model", full=False)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours
 
 WIDEST = 2000  # scores of one image: more are not looked at
+TRIES = 3  # draws of all weights before a layer is said to change nothing
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
 PLAIN = (int, float, bool, str, type(None))  # types that hold no layer
@@ -123,6 +124,25 @@ def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -
         after = to_numpy(score_matrix(model, images, seed=1))
         parameter.copy_(kept)
     return float(abs(after - before).max())
+
+
+def idle(model: nn.Module, images: torch.Tensor, largest: list[float]) -> list[bool]:
+    """Which parameters are of a layer with no gradient that changes no score, whatever the other weights are.
+
+    One tensor of a layer may well be idle (what an LSTM does with its state, when there is one step), and a layer may
+    be silent for some weights, so whole layers are looked at, with several weights. All weights are lost by it.
+    """
+    places = {id(p): i for i, p in enumerate(model.parameters())}
+    layers = [[p for p in part.parameters(recurse=False) if p.numel()] for part in model.modules() if part is not model]
+    still = [layer for layer in layers if layer and all(largest[places[id(p)]] == 0.0 for p in layer)]
+    for _ in range(TRIES if still else 0):
+        with torch.no_grad():
+            for p in model.parameters():
+                size = float(p.square().mean().sqrt()) if p.numel() else 0.0
+                p.copy_(max(size, 0.05) * torch.randn_like(p))
+        still = [layer for layer in still if all(influence(model, p, images) == 0.0 for p in layer)]
+    found = {id(p) for layer in still for p in layer if p.requires_grad}
+    return [id(p) in found for p in model.parameters()]
 
 
 def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:

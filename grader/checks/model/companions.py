@@ -48,7 +48,7 @@ def judge_alone(network: Answer, in_batch: np.ndarray) -> None:
 
 
 def judge_sizes(network: Answer, sizes: list[int]) -> None:
-    """The first images must get the same scores in a smaller batch. What it gives for usual sizes is judged elsewhere."""
+    """The first images must get the same scores in a smaller batch; usual sizes are judged elsewhere."""
     same = network.arrays("same_chance", SCORES, 2)[0]
     for size, batch in zip(sizes, network.parts("smaller", len(sizes))):
         raised = batch.raised("scores")

@@ -18,6 +18,10 @@ NARROW = 8.0  # with scores so far apart, and no further, the loss of a sure net
 USUAL = 3  # the states before the weights are made larger
 
 
+def hardly_changed(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
+    return images + np.float32(HARDLY) * rng.standard_normal(images.shape).astype(np.float32)
+
+
 def observe_response(student: Student) -> Answer:
     """The network's scores in several states, for images of both signs and for triples on straight lines.
 
@@ -30,20 +34,25 @@ def observe_response(student: Student) -> Answer:
     ends = np.abs(random_images(rng, 42)) * signs
     lines = np.concatenate([ends, (ends[:21] + ends[21:]) / 2, ends[:1]])
     images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
-    alike = images + np.float32(HARDLY) * rng.standard_normal(images.shape).astype(np.float32)
-    inputs = {"images": images, "alike": alike, "others": random_images(rng, BATCH), "labels": labels, "lines": lines}
+    inputs = {
+        "images": images,
+        "alike": hardly_changed(rng, images),
+        "others": random_images(rng, BATCH),
+        "labels": labels,
+        "lines": lines,
+    }
     answer = student.observe("model.response", **inputs, factors=list(FACTORS))
     return network_of(student, answer)
 
 
-def follow_images(states: Sequence[Answer], steady: float = 0.5) -> bool:
+def follow_images(states: Sequence[Answer], chance: bool = False) -> bool:
     """Whether the scores are an answer to the images, in these states of a network.
 
-    An image that hardly changes keeps its scores, but for this share (`steady`) of what others in its place change:
-    those get others. Dice, scores that only know the place in the batch, and scores that are always the same do not do
-    that. Every state speaks whose scores differ clearly, and where they hardly do, one that follows is enough.
+    An image that hardly changes keeps its scores, other images in the same places get others. Dice, scores that only
+    know the place in the batch, and scores that are always the same do not do that. Every state speaks whose scores
+    differ clearly, and where they hardly do, one that follows is enough; it always is where chance may have a part.
     """
-    follows = False
+    follows, steady = False, 0.9 if chance else 0.5
     for state in states:
         scores = state.array("scores", SCORES)
         alike, others = state.array("alike", scores.shape), state.array("others", scores.shape)
@@ -54,7 +63,7 @@ def follow_images(states: Sequence[Answer], steady: float = 0.5) -> bool:
         same, other = float(np.abs(alike - scores).mean()), float(np.abs(others - scores).mean())
         if within > size / 10 and same < steady * other and other > 0.3 * within:
             follows = True
-        elif within > size:
+        elif within > size and not chance:
             return False
     return follows
 

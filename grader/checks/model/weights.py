@@ -66,6 +66,7 @@ class Weights:
     spread: float
     moved: float
     influence: float
+    idle: bool
 
 
 def weights_of(tensors: Answer) -> list[Weights]:
@@ -73,7 +74,8 @@ def weights_of(tensors: Answer) -> list[Weights]:
     count = len(names)
     flags = (tensors.flags(name, count) for name in ("trainable", "random", "connected"))
     numbers = (tensors.numbers(name, count) for name in ("largest", "spread", "moved", "influence"))
-    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers)]
+    idle = tensors.flags("idle", count)
+    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers, idle)]
 
 
 def judge_weights(weights: list[Weights], attached: bool) -> None:
@@ -96,8 +98,8 @@ def judge_weights(weights: list[Weights], attached: bool) -> None:
     cut = [w for w in loose if w.influence > 0]
     if cut:
         fail("gradient-cut", names=names_of(cut))
-    if loose:
-        fail("layer-unused", names=names_of(loose), share=1 / 3)
+    if unused := loose or [w for w in trainable if w.idle]:
+        fail("layer-unused", names=names_of(unused), share=1 / 3)
 
 
 def names_of(weights: list[Weights]) -> str:
