@@ -19,7 +19,7 @@ USUAL = 3  # the states before the weights are made larger
 
 
 def hardly_changed(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
-    return images + np.float32(HARDLY) * rng.standard_normal(images.shape).astype(np.float32)
+    return np.asarray(images + np.float32(HARDLY) * rng.standard_normal(images.shape).astype(np.float32))
 
 
 def observe_response(student: Student) -> Answer:
