@@ -90,8 +90,18 @@ def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> A
     return matrix
 
 
+def refuse_students() -> None:
+    """Stop when a submitted file is among the callers: a probe calls student code, which never calls a probe."""
+    frame = sys._getframe()
+    while frame is not None:
+        if "__submitted__" in frame.f_globals:  # set by the importer of student files
+            raise PermissionError("this belongs to the grader, and is no part of an answer")
+        frame = frame.f_back  # type: ignore[assignment]
+
+
 def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
     """Gradients of the cross-entropy, one per parameter; None when the scores are attached to nothing."""
+    refuse_students()
     matrix = score_matrix(model, images)
     parameters = list(model.parameters())
     trainable = [p for p in parameters if p.requires_grad]
