@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from grader.checks.model.companions import judge_companions
+from grader.checks.model.companions import judge_companions, judge_sizes
 from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
-from grader.checks.model.states import follow_images, judge_raw, observe_response, seen_in_scores, states
+from grader.checks.model.states import (
+    follow_images,
+    hardly_changed,
+    judge_raw,
+    observe_response,
+    seen_in_scores,
+    states,
+    usual_states,
+)
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
 from grader.checks.model.weights import NAMES_SHOWN, judge_registered, judge_weights, weights_of
 from grader.engine.check import check, fail, only_where
@@ -51,12 +59,15 @@ def test_gradients(student: Student) -> None:
     ready(student)
     rng = student.rng("gradients")
     images, labels = random_images(rng, BATCH), rng.integers(0, CLASSES, BATCH)
-    network = network_of(student, student.observe("model.learn", images=images, labels=labels))
+    inputs = {"images": images, "alike": hardly_changed(rng, images), "others": random_images(rng, BATCH)}
+    network = network_of(student, student.observe("model.learn", **inputs, labels=labels))
     weights = weights_of(network.part("tensors"))
     if not weights:
         judge_registered(student)
         return
     judge_weights(weights, network.flag("attached"))
+    if not follow_images(network.parts("states", range(4)), chance=True):
+        fail("scores-ignore-image", when=" in training mode")
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
@@ -76,8 +87,8 @@ def test_non_linear(student: Student) -> None:
             straight = False
             break
         straight = True
-    if not follow_images(network):
-        fail("scores-ignore-image")
+    if not follow_images(usual_states(network)):
+        fail("scores-ignore-image", when="")
     if straight:
         fail("no-activation", undone=undone)
 
@@ -89,7 +100,7 @@ def test_raw_scores(student: Student) -> None:
     network = observe_response(student)
     telling = [s for s in states(network, "scores") if np.ptp(s, axis=0).max() > 0]  # a head of zeros tells nothing yet
     if not telling:
-        fail("scores-ignore-image")
+        fail("scores-ignore-image", when="")
     judge_raw(telling, averaged=network.flag("averaged"))
     if "training" in network:
         training = network.array("training", SCORES)
@@ -98,6 +109,11 @@ def test_raw_scores(student: Student) -> None:
         dropped, otherwise = float((training == 0).mean()), max(float((s == 0).mean()) for s in telling)
         if otherwise < 0.01 and 0.02 < dropped < 0.98:
             fail("dropout-on-scores", zeros=f"{100 * dropped:.0f} %")
+        grown = [
+            s.astype(np.float64) for s in network.arrays("training_grown", SCORES, range(3)) if np.isfinite(s).all()
+        ]
+        if grown := [s for s in grown if np.ptp(s, axis=0).max() > 0]:
+            judge_raw(grown, averaged=network.flag("averaged"))
 
 
 @check("independent", part="model", todo=4, calls=CALLS)
@@ -109,8 +125,9 @@ def test_independent(student: Student) -> None:
     images, others = 0.3 + random_images(rng, BATCH), 2 * random_images(rng, BATCH)  # not centred: a kept average shows
     order, changed = rng.permutation(BATCH), [0, 7, BATCH // 2, BATCH - 1]
     labels = rng.integers(0, CLASSES, BATCH)
+    sizes = [int(size) for size in sorted(rng.choice(np.arange(3, BATCH), 2, replace=False))]
     answer = student.observe(
-        "model.companions", images=images, labels=labels, others=others, order=order, changed=changed
+        "model.companions", images=images, labels=labels, others=others, order=order, changed=changed, sizes=sizes
     )
     network = network_of(student, answer)
     after = network.array("after", images.shape)
@@ -126,3 +143,4 @@ def test_independent(student: Student) -> None:
             fail("layer-in-forward", names=some(created, NAMES_SHOWN))
         fail("random-in-evaluation", off=float(np.abs(one - two).max()))
     judge_companions(network, order, changed)
+    judge_sizes(network, sizes)

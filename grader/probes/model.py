@@ -24,6 +24,7 @@ from grader.probes.model_tools import (
     entered_last,
     grow,
     hiding_places,
+    idle,
     influence,
     is_bare,
     leaves,
@@ -31,6 +32,7 @@ from grader.probes.model_tools import (
     meet,
     nudge,
     observed,
+    plain,
     score_matrix,
     to_numpy,
     unseeded,
@@ -144,6 +146,7 @@ def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
         return {"type": kind, "items": ", ".join(type(item).__name__ for item in out[:4])}
     if not isinstance(out, torch.Tensor):
         return {"type": type(out).__name__}
+    out = plain(out)
     form: dict[str, Any] = {"type": "Tensor", "shape": [int(n) for n in out.shape]}
     form["dtype"] = str(out.dtype).removeprefix("torch.")
     if out.dtype.is_floating_point and out.numel() <= 1_000_000:
@@ -152,20 +155,28 @@ def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
 
 
 @probe("model", full=False)
-def learn(student: Any, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def learn(
+    student: Any, images: np.ndarray, alike: np.ndarray, others: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
     """Which parameters a gradient reaches in training mode, which move, and whether neurons stay alike.
 
-    images: (B, 1, 28, 28) float32; labels: (B,) int64
-    network: {usable: bool; attached: whether the scores had a graph; tensors}, or what was raised
+    images, alike, others: (B, 1, 28, 28) float32, `alike` being the images hardly changed; labels: (B,) int64
+    network: {usable: bool; attached: whether the scores had a graph; tensors; states}, or what was raised
+    states: one {scores, alike, others: score matrices} in training mode for the new network, after some steps, and
+    then with larger images
     tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable; random: differs in
     a second network; connected: a gradient came; largest: size of that gradient; spread: how far its neurons came
     apart, -1 where they were not alike to begin with; moved: the largest change; influence: how much the scores
-    change with it, where no gradient came
+    change with it, where no gradient came; idle: neither it nor another of its layer ever had a gradient that is not
+    zero, nor changes the scores, whatever the other weights are
     """
-    return observed(lambda: reach(student, torch.from_numpy(images), torch.from_numpy(labels)))
+    kinds = {"scores": images, "alike": alike, "others": others}
+    shown = {name: torch.from_numpy(kind) for name, kind in kinds.items()}
+    return observed(lambda: reach(student, shown, torch.from_numpy(labels)))
 
 
-def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str, Any] | None:
+def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) -> dict[str, Any] | None:
+    images = shown["scores"]
     with unseeded():
         model, other = build(student).eval(), build(student).eval()
     if score_matrix(model, images) is None or score_matrix(other, images) is None:
@@ -200,7 +211,13 @@ def reach(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         "moved": moved,
         "influence": [0.0 if c else influence(model, p, images) for c, p in zip(connected, parameters)],
     }
-    return {"attached": attached, "tensors": tensors}
+    states = []
+    for network, factor in ((other.train(), 1.0), (model.train(), 1.0), (model, 30.0)):
+        given = {name: score_matrix(network, kind * factor, seed=1) for name, kind in shown.items()}
+        if all(scores is not None for scores in given.values()):
+            states.append({name: to_numpy(scores) for name, scores in given.items()})
+    tensors["idle"] = idle(model.eval(), images, largest)
+    return {"attached": attached, "tensors": tensors, "states": states}
 
 
 @probe("model", full=False)
@@ -241,7 +258,8 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
 
 
 def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
-    """Whether the scores are averages, as of a global average pooling: an activation before it cuts none of them."""
+    """Whether the scores are averages of more numbers, as of a global average pooling: an activation before it cuts
+    none of them."""
     with torch.enable_grad():
         scores, _ = attempt(model, images)
     node = getattr(scores, "grad_fn", None)
@@ -249,7 +267,11 @@ def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
         if node is None or not node.name().startswith(ONLY_SHAPES):
             break
         node = node.next_functions[0][0]
-    return node is not None and node.name().startswith(AVERAGES)
+    if node is None or not node.name().startswith(AVERAGES):
+        return False
+    saved = getattr(node, "_saved_self", None)
+    came = getattr(node, "_saved_self_sym_numel", None) if saved is None else saved.numel()
+    return came is None or bool(came > scores.numel())
 
 
 @probe("model", full=False)
@@ -267,7 +289,7 @@ def response(
     images, alike, others, lines: (B, 1, 28, 28) float32, `alike` being the images hardly changed, `lines` triples of
     two images and the one half-way between them
     network: what was raised, or {usable: bool; states; averaged: see `ends_with_average`; training: score matrix of a
-    new network in training mode, where it has one}
+    new network in training mode, where it has one; training_grown: with the largest two sizes of weights in that mode}
     states: one {scores, alike, others, lines: score matrices} for each state from the new network to the largest
     weights, without those in which no score matrix came
     """
@@ -297,22 +319,38 @@ def response(
             grow(model, factor / grown)
             grown = factor
             note(10.0)
-        return {"states": states, "averaged": averaged} | ({} if training is None else {"training": to_numpy(training)})
+        values: dict[str, Any] = {"states": states, "averaged": averaged}
+        if training is not None:
+            values["training"] = to_numpy(training)
+        model.train()
+        grow(model, factors[-2] / grown)
+        for factor in (1.0, grown / factors[-2]):
+            grow(model, factor)
+            scores = score_matrix(model, pictures * 10.0, seed=1)
+            values.setdefault("training_grown", []).extend([] if scores is None else [to_numpy(scores)])
+        return values
 
     return observed(settings)
 
 
 @probe("model", full=False)
 def companions(
-    student: Any, images: np.ndarray, labels: np.ndarray, others: np.ndarray, order: np.ndarray, changed: list[int]
+    student: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    others: np.ndarray,
+    order: np.ndarray,
+    changed: list[int],
+    sizes: list[int],
 ) -> dict[str, Any]:
     """Scores of the same images twice, in another order, alone, and beside other images, in evaluation mode.
 
-    images, others: (B, 1, 28, 28) float32; order: a permutation of B; changed: places where others[i] is put in
+    images, others: (B, 1, 28, 28) float32; order: a permutation of B; changed: places where others[i] is put in;
+    sizes: of smaller batches
     network: what was raised, or {usable: bool; after: the images when forward was done with them, and score matrices:
     chance_goes_on: two calls; same_chance: two with one seed; grown: two of the network with large weights;
     ordered: of images[order]; beside_others: with the second half from `others`; changed: one per place;
-    alone: of images[:1], where it gave one}
+    alone: of images[:1], where it gave one; smaller: of images[:size], one {scores: matrix, or what was raised} each}
     created: layers that came into being in forward
     """
     batch, strangers = torch.from_numpy(images), torch.from_numpy(others)
@@ -340,6 +378,10 @@ def companions(
         alone, raised = attempt(lambda: score_matrix(model, batch[:1], seed=1))
         if raised is None and alone is not None:
             values["alone"] = to_numpy(alone)
+        values["smaller"] = []
+        for size in sizes:
+            few, raised = attempt(lambda n=size: score_matrix(model, batch[:n], seed=1))
+            values["smaller"].append({"scores": raised} if few is None else {"scores": to_numpy(few)})
         grow(model, 4.0)  # a fresh recurrent layer forgets too fast for a kept state to show
         values["grown"] = [to_numpy(score_matrix(model, batch, seed=1)) for _ in range(2)]
         return values

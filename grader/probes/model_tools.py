@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours
 
 WIDEST = 2000  # scores of one image: more are not looked at
+TRIES = 3  # draws of all weights before a layer is said to change nothing
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
 PLAIN = (int, float, bool, str, type(None))  # types that hold no layer
@@ -74,7 +75,9 @@ def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> A
         SEED(seed)
     out = answer_of(model, images.clone())  # some networks change what they are given
     if isinstance(out, (tuple, list)):
-        out = next((item for item in out if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
+        items = map(plain, out)
+        out = next((item for item in items if isinstance(item, torch.Tensor) and item.dtype.is_floating_point), None)
+    out = plain(out)
     if not isinstance(out, torch.Tensor) or not out.dtype.is_floating_point or not out.ndim:
         return None
     if out.shape[0] != len(images) and out.ndim == 2 and out.shape[1] == len(images):
@@ -87,8 +90,18 @@ def score_matrix(model: Any, images: torch.Tensor, seed: int | None = None) -> A
     return matrix
 
 
+def refuse_students() -> None:
+    """Stop when a submitted file is among the callers: a probe calls student code, which never calls a probe."""
+    frame = sys._getframe()
+    while frame is not None:
+        if "__submitted__" in frame.f_globals:  # set by the importer of student files
+            raise PermissionError("this belongs to the grader, and is no part of an answer")
+        frame = frame.f_back  # type: ignore[assignment]
+
+
 def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor | None] | None:
     """Gradients of the cross-entropy, one per parameter; None when the scores are attached to nothing."""
+    refuse_students()
     matrix = score_matrix(model, images)
     parameters = list(model.parameters())
     trainable = [p for p in parameters if p.requires_grad]
@@ -123,6 +136,25 @@ def influence(model: nn.Module, parameter: nn.Parameter, images: torch.Tensor) -
     return float(abs(after - before).max())
 
 
+def idle(model: nn.Module, images: torch.Tensor, largest: list[float]) -> list[bool]:
+    """Which parameters are of a layer with no gradient that changes no score, whatever the other weights are.
+
+    One tensor of a layer may well be idle (what an LSTM does with its state, when there is one step), and a layer may
+    be silent for some weights, so whole layers are looked at, with several weights. All weights are lost by it.
+    """
+    places = {id(p): i for i, p in enumerate(model.parameters())}
+    layers = [[p for p in part.parameters(recurse=False) if p.numel()] for part in model.modules() if part is not model]
+    still = [layer for layer in layers if layer and all(largest[places[id(p)]] == 0.0 for p in layer)]
+    for _ in range(TRIES if still else 0):
+        with torch.no_grad():
+            for p in model.parameters():
+                size = float(p.square().mean().sqrt()) if p.numel() else 0.0
+                p.copy_(max(size, 0.05) * torch.randn_like(p))
+        still = [layer for layer in still if all(influence(model, p, images) == 0.0 for p in layer)]
+    found = {id(p) for layer in still for p in layer if p.requires_grad}
+    return [id(p) in found for p in model.parameters()]
+
+
 def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
     """A few plain gradient steps of fixed length."""
     for _ in range(steps):
@@ -142,6 +174,14 @@ def grow(model: Any, factor: float) -> None:
         for p in model.parameters():
             if p.ndim >= 2 or p.numel() == 1:
                 p.mul_(factor)
+
+
+def plain(value: Any) -> Any:
+    """A tensor of any subclass as a plain one, which says its own shape and type; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or type(value) is torch.Tensor:
+        return value
+    with torch._C.DisableTorchFunctionSubclass():
+        return torch.Tensor.as_subclass(value, torch.Tensor)
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:

@@ -45,3 +45,18 @@ def judge_alone(network: Answer, in_batch: np.ndarray) -> None:
     if alone.shape == in_batch.shape and not close(alone, in_batch):
         off = float(np.abs(alone - in_batch).max())
         fail("batch-statistics", sign=f"the scores of an image change by {off:.2g} when it comes alone")
+
+
+def judge_sizes(network: Answer, sizes: list[int]) -> None:
+    """The first images must get the same scores in a smaller batch; usual sizes are judged elsewhere."""
+    same = network.arrays("same_chance", SCORES, 2)[0]
+    for size, batch in zip(sizes, network.parts("smaller", len(sizes))):
+        raised = batch.raised("scores")
+        if raised is not None:
+            fail("fixed-batch-size", works=str(BATCH), fails=str(size), message=raised.message)
+        if batch["scores"] is None:
+            fail("fixed-batch-size", works=str(BATCH), fails=str(size), message="there is not one row for each image")
+        scores = batch.array("scores", (size, same.shape[1]))
+        if not close(scores, same[:size]):
+            message = "the same images get other scores"
+            fail("fixed-batch-size", works=str(BATCH), fails=str(size), message=message)

@@ -46,9 +46,13 @@ def before_output_function(scores: np.ndarray) -> np.ndarray | None:
 def bend_of(scores: np.ndarray) -> tuple[float, float]:
     """How far the scores half-way lie from the mean of the ends, and how far the ends lie apart.
 
-    Differences of scores, because log_softmax shifts all scores of an image by the same amount.
+    Differences of scores, because log_softmax shifts all scores of an image by the same amount. Scores at the very
+    lowest or highest value are left out: a cut at the end bends those, and is no bend between layers.
     """
+    first, second, middle = triple = scores[:63].reshape(3, 21, -1)
+    free = np.logical_and.reduce((triple > scores.min()) & (triple < scores.max()))
     if scores.shape[1] > 1:
-        scores = scores - scores.mean(axis=1, keepdims=True)
-    first, second, middle = scores[:21], scores[21:42], scores[42:63]
-    return float(np.abs(first + second - 2 * middle).max()), float(np.abs(first - second).max())
+        count = np.maximum(free.sum(axis=1, keepdims=True), 1)
+        first, second, middle = (s - np.where(free, s, 0).sum(axis=1, keepdims=True) / count for s in triple)
+    bend, spread = np.abs(first + second - 2 * middle)[free], np.abs(first - second)[free]
+    return float(bend.max(initial=0)), float(spread.max(initial=0))

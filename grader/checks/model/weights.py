@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grader.checks.model.scores import close
+from grader.checks.model.scores import close, repeats
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, network_of, random_images
 from grader.engine.answer import Answer
 from grader.engine.check import fail
@@ -26,7 +26,7 @@ def judge_registered(student: Student) -> None:
         fail("scores-not-finite")
     # a network that remembers earlier calls is another check's business; its copies differ anyway
     first_calls = network.array("once", SCORES), network.array("again", SCORES)
-    remembers = not (np.array_equal(*first_calls) and np.array_equal(original, again))
+    remembers = not (repeats(*first_calls) and repeats(original, again))
     if shared := network.texts("shared"):
         fail("layers-shared", names=some(shared, NAMES_SHOWN))
     stray = network.texts("stray")
@@ -66,6 +66,7 @@ class Weights:
     spread: float
     moved: float
     influence: float
+    idle: bool
 
 
 def weights_of(tensors: Answer) -> list[Weights]:
@@ -73,12 +74,16 @@ def weights_of(tensors: Answer) -> list[Weights]:
     count = len(names)
     flags = (tensors.flags(name, count) for name in ("trainable", "random", "connected"))
     numbers = (tensors.numbers(name, count) for name in ("largest", "spread", "moved", "influence"))
-    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers)]
+    idle = tensors.flags("idle", count)
+    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers, idle)]
 
 
 def judge_weights(weights: list[Weights], attached: bool) -> None:
     frozen = [w for w in weights if not w.trainable]
-    if len(frozen) == len(weights) or any(w.random and w.size > 1 for w in frozen):
+    most = (
+        sum(w.size for w in frozen) > sum(w.size for w in weights) / 2
+    )  # dice with a seed of their own are no constants
+    if most or len(frozen) == len(weights) or any(w.random and w.size > 1 for w in frozen):
         fail("weights-frozen", names=names_of(frozen))
     if not attached:
         fail("scores-detached")
@@ -93,8 +98,8 @@ def judge_weights(weights: list[Weights], attached: bool) -> None:
     cut = [w for w in loose if w.influence > 0]
     if cut:
         fail("gradient-cut", names=names_of(cut))
-    if loose:
-        fail("layer-unused", names=names_of(loose), share=1 / 3)
+    if unused := loose or [w for w in trainable if w.idle]:
+        fail("layer-unused", names=names_of(unused), share=1 / 3)
 
 
 def names_of(weights: list[Weights]) -> str:
