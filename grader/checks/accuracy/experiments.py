@@ -152,11 +152,12 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
     best = distinct(sorted(better, key=lambda i: -better[i]), laboratory.rate)[:2]
     part = at_fault(with_exchanges.result(), own, ours)
-    near = bool(best) and better[best[0]] >= ours - NEAR
+    top = laboratory.student.rubric.tiers[-1].at
+    # a change that leaves nothing to wish for; or little is missing, so that no exchange can bring much more
+    near = bool(best) and (better[best[0]] >= ours - NEAR or accuracy > top - CLEAR)
     if near or part not in ("data", "network"):
-        # a change that leaves nothing to wish for, or the best there is where data and network are in order; twice
-        # the epochs always, because a short training says little about them
-        top = laboratory.student.rubric.tiers[-1].at
+        # such a change, or the best there is where data and network are in order; twice the epochs always then, because
+        # a short training says little about them
         wanted = min(accuracy + CLEAR, top + SURE) if near else top
         changes = [*(CHANGES[index] for index in best), *([] if near else [{"epochs": 2.0}])]
         if changed_one := changed_advice(laboratory, changes, wanted):
