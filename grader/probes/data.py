@@ -11,6 +11,7 @@ import torch
 
 from grader.engine.worker.beside_student.probing import attempt, probe
 from grader.engine.worker.raised import Raised
+from grader.probes.model_tools import plain
 
 NAMES = ("train", "val", "test")
 END = object()
@@ -146,12 +147,6 @@ def numbers_of(tensor: Any) -> np.ndarray | None:
     kept = tensor.detach().to("cpu")
     numbers: np.ndarray = kept.to(torch.float32 if kept.is_floating_point() else torch.int64).numpy()
     return numbers
-
-
-def plain(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor itself: a class of the student's own may say another shape or dtype."""
-    with torch._C.DisableTorchFunctionSubclass():
-        return torch.Tensor.as_subclass(tensor, torch.Tensor)
 
 
 def stacked(values: list[Any]) -> np.ndarray | None:

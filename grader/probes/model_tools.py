@@ -186,9 +186,9 @@ def plain(value: Any) -> Any:
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     """A copy of the numbers, in a matrix the first WIDEST of each row; float32, or float64 where they were that."""
-    plain = torch.Tensor.detach(tensor).to("cpu")
-    plain = plain[:, :WIDEST] if plain.ndim == 2 else plain
-    numbers = plain.to(plain.dtype if plain.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
+    kept = torch.Tensor.detach(tensor).to("cpu")
+    kept = kept[:, :WIDEST] if kept.ndim == 2 else kept
+    numbers = kept.to(kept.dtype if kept.dtype in (torch.float32, torch.float64) else torch.float32).numpy()
     return np.array(numbers)
 
 
