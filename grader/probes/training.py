@@ -68,6 +68,7 @@ def epochs(
     student: Any,
     images: np.ndarray,
     labels: np.ndarray,
+    other_labels: np.ndarray,
     many_images: np.ndarray,
     many_labels: np.ndarray,
     batch_size: int,
@@ -79,11 +80,11 @@ def epochs(
     """train_one_epoch of a one-layer network, over several batches, over each of them alone, and over many others.
 
     images: (N, 1, 28, 28) float32; labels: (N,) int64; weight, frozen: (10, 784), what the network starts with
-    many_images, many_labels: the same, of a long epoch
+    other_labels: the same with other ones in the first batch; many_images, many_labels: of a long epoch
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
-    relabelled: the first batch alone, with `small`, once its first half has other labels
+    relabelled: the first batch alone, with `small` and the other labels
     many: the long epoch, with `small`; pieces: the same in one call for every len(alone) of its batches
     each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
     afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
@@ -94,9 +95,6 @@ def epochs(
     whole, long = list(range(len(images))), list(range(len(many_images)))
     batches = [whole[at : at + batch_size] for at in range(0, len(images), batch_size)]
     pieces = [long[at : at + len(images)] for at in range(0, len(long), len(images))]
-
-    others = labels.copy()
-    others[: batch_size // 2] = (others[: batch_size // 2] + 5) % 10
 
     def epoch(
         calls: list[list[int]],
@@ -134,7 +132,7 @@ def epochs(
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0),
-        "relabelled": epoch(batches[:1], small, labels=others),
+        "relabelled": epoch(batches[:1], small, labels=other_labels),
         "many": epoch([long], small, images=many_images, labels=many_labels),
         "pieces": epoch(pieces, small, images=many_images, labels=many_labels),
     }
