@@ -30,6 +30,7 @@ FAR, WIDE = 1.5, 2.0
 
 CALLS = ("train.fit", "model.DigitClassifier", "data.make_loaders")
 PROBE = "pipeline.train_and_score"
+DEVICES = "training.devices"
 
 
 def begin(student: Student) -> None:
@@ -41,6 +42,7 @@ def begin(student: Student) -> None:
 def test_accuracy(student: Student) -> None:
     """Your network recognises digits it has never seen"""
     secret = secret_digits(student)
+    student.begin(DEVICES)  # beside the rest of the training: it is asked for once points are earned
     answer = student.observe(PROBE, root=secret_root(student))
     if "stopped" in answer:
         end_where_it_stopped(answer)
@@ -187,7 +189,7 @@ def devices_ignored(student: Student) -> dict[str, bool]:
     """Remarks on functions whose images stay where they are when another `device` is given."""
     names = ("train_one_epoch", "evaluate", "fit")
     try:
-        answer = student.observe("training.devices")
+        answer = student.observe(DEVICES)
         epoch, evaluation, fit = (answer.text(name) == "cpu" for name in names)
     except (NotSeen, ProtocolBroken):  # what is wrong there, another check says
         return {}

@@ -270,9 +270,7 @@ class Served:
             self.blame_transform()
             where = f"the {TITLES[name]} loader"
             fail("picture-size", todo=2, where=where, shape=shape, expected="B x 1 x 28 x 28")
-        matches = self.student.once("data.matches", dict)  # by image: most passes serve the same ones
-        match = matches.get(key := images.tobytes()) or recognise(images, self.tracers.pictures)
-        matches[key] = match
+        match = recognise(images, self.tracers.pictures, self.student.once("data.met", dict))
         original = np.zeros(images.shape, dtype=np.uint8)
         for view in np.unique(match.views[match.ids != UNKNOWN]):
             here = (match.views == view) & (match.ids != UNKNOWN)

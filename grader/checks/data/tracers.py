@@ -118,19 +118,25 @@ def draw_pictures(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.rint(grey).astype(np.uint8).reshape(count, 28, 28)
 
 
-def recognise(images: np.ndarray, pictures: np.ndarray) -> Match:
-    """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round."""
-    ids = np.full(len(images), UNKNOWN)
-    views = np.zeros(len(images), dtype=np.int64)
-    shown, known = direction(images), direction(pictures).reshape(-1, 28, 28)
-    for view in range(len(VIEWS)):
-        if (ids != UNKNOWN).all():
-            break
-        seen = turned(known, view).reshape(len(known), -1).T
-        settle(ids, views, view, lambda rows, seen=seen: np.abs(shown[rows] @ seen))  # type: ignore[misc]
+def recognise(images: np.ndarray, pictures: np.ndarray, met: dict[bytes, tuple[int, int]]) -> Match:
+    """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round.
+
+    met: (id, view) of images that were found before, by their bytes; those found now come to it.
+    """
+    keys = [image.tobytes() for image in images]
+    before = np.array([met.get(key, (UNKNOWN, 0)) for key in keys], dtype=np.int64).reshape(-1, 2)
+    ids, views = before[:, 0].copy(), before[:, 1].copy()
+    if (ids == UNKNOWN).any():
+        shown, known = direction(images), direction(pictures).reshape(-1, 28, 28)
+        for view in range(len(VIEWS)):
+            if (ids != UNKNOWN).all():
+                break
+            seen = turned(known, view).reshape(len(known), -1).T
+            settle(ids, views, view, lambda rows, seen=seen: np.abs(shown[rows] @ seen))  # type: ignore[misc]
     if (ids == UNKNOWN).any():
         points, circled = on_circle(images), on_circle(pictures).conj().T
         settle(ids, views, 0, lambda rows: np.abs(points[rows] @ circled) / PIXELS)
+    met |= {key: (at, view) for key, at, view in zip(keys, ids.tolist(), views.tolist()) if at != UNKNOWN}
     return Match(ids, views)
 
 
