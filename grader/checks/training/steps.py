@@ -125,12 +125,31 @@ def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np
     ):
         return
     if rest < 1e-3 and abs(b) < 2e-3 * abs(a) or rest < 1e-3 and a * b > 0 and b / size < numbers.SMOOTHING + 2e-3:
+        name_clipping(epochs)
         _name_size(epoch.events, size)
+    name_clipping(epochs)
     _name_other_loss(used, raw, labels, x)
     if not epoch.answer.flag("images_kept"):
         fail("images-changed-in-loop")
     sharp = errors(epochs, x, labels)[0].T @ x
     fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=epoch.shown_loss)
+
+
+def name_clipping(epochs: Epochs) -> None:
+    """Fail where all gradients are the plain ones, cut to one length, or number by number to one size."""
+    used = np.stack([-one.change / epochs.small for one, _, _ in epochs.single])
+    plain = np.stack([errors(epochs, x, labels)[0].T @ x / BATCH for _, x, labels in epochs.single])
+    lengths = np.linalg.norm(plain, axis=(1, 2), keepdims=True)
+    longest, largest = np.linalg.norm(used, axis=(1, 2)).max(), np.abs(used).max()
+    ways = {
+        f"to a length of {longest:.2g}": plain * np.minimum(1, longest / np.maximum(lengths, longest)),
+        f"to numbers between {-largest:.2g} and {largest:.2g}": np.clip(plain, -largest, largest),
+    }
+    for how, cut in ways.items():
+        if np.linalg.norm(used - cut) < 1e-3 * np.linalg.norm(cut) and np.linalg.norm(
+            plain - cut
+        ) > 1e-3 * np.linalg.norm(plain):
+            fail("gradients-clipped", how=how, length=lengths.max())
 
 
 def _name_size(events: list[str], size: float) -> None:
