@@ -84,10 +84,9 @@ def trials(
             break
         results.append({"scores": raised or scores})
     own = prepared.get("own")
-    seen = own.test if own is not None else torch.zeros(0, 0)
     return {
         "results": results,
-        "inputs": as_digits(seen),
+        "inputs": as_digits(own.test) if own is not None else np.zeros((0, 0), np.float32),
         "used": time.process_time(),
         "lr": default(fit, "lr"),
         "epochs": default(fit, "epochs"),

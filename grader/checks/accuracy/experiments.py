@@ -7,6 +7,7 @@ digits; then the best of them in full, so that every percentage in a sentence co
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,10 +30,11 @@ IMAGES, TESTS = 2000, 500  # of a short training: digits to learn from, and to s
 OWN = {**dict.fromkeys(("data", "network", "epoch", "optimizer", "fit"), "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0}
 FACTORS = (0.1, 1 / 3, 3.0, 10.0)  # of the default lr
 RATES = (0.1, 0.01, 0.001)  # in its place: one of them suits every usual optimizer
+LONGER: Mapping[str, Any] = {"epochs": 2.0}
 CHANGES: tuple[Mapping[str, Any], ...] = (
     *({"lr": factor} for factor in FACTORS),
     *({"rate": rate} for rate in RATES),
-    {"epochs": 2.0},
+    LONGER,
     {"data": "scaled"},
 )
 ALL_LENT = {"data": "lent", "network": "lent", "fit": "lent"}
@@ -72,6 +74,7 @@ class Exchanged:
 
 
 Advice = Changed | Exchanged
+Tried = float | None  # an accuracy, or that nothing came
 
 
 @dataclass
@@ -79,7 +82,7 @@ class Laboratory:
     """Runs plans, as far as the time for all of them goes."""
 
     student: Student
-    seconds: float  # of CPU time, for all of it
+    seconds: float  # of CPU time, for all of it; what runs side by side counts once
     secret: SecretDigits = field(init=False)
     rate: float = math.nan
     epochs: float = math.nan
@@ -89,23 +92,35 @@ class Laboratory:
         self.left = self.seconds
         self.code = [path.read_text(encoding="utf-8") for path in sorted(LENT.glob("*.py"))]
 
-    def run(self, changes: Sequence[Mapping[str, Any]], share: float = 1.0, short: bool = True) -> list[float | None]:
-        """The accuracy after each change, None where nothing came. share: of the time that is left."""
-        seconds = share * self.left
-        none: list[float | None] = [None] * len(changes)
+    def run(self, *lists: Sequence[Mapping[str, Any]], share: float = 1.0, short: bool = True) -> list[list[Tried]]:
+        """The accuracy after each change, None where nothing came; each list in a child of its own, side by side.
+
+        share: of the time that is left
+        """
+        children = min(len(lists), os.cpu_count() or 1)  # that have a core each
+        seconds = share * self.left * children / len(lists)
         if seconds < LEAST:
-            return none
+            return [[None] * len(changes) for changes in lists]
+        with ThreadPoolExecutor(len(lists)) as pool:
+            found = [*pool.map(lambda changes: self.run_one(changes, seconds, short), lists)]
+        used = [one for _, one in found]
+        self.left -= max(used) if children == len(lists) else sum(used)
+        return [accuracies for accuracies, _ in found]
+
+    def run_one(self, changes: Sequence[Mapping[str, Any]], seconds: float, short: bool) -> tuple[list[Tried], float]:
+        """The accuracy after each change, and the seconds it took."""
+        none: list[Tried] = [None] * len(changes)
         size = {"images": IMAGES, "tests": TESTS} if short else {"images": 0, "tests": 0}
         plans = [{**OWN, **change} for change in changes]
         arguments = {"root": secret_root(self.student), "code": self.code, "plans": plans, "seconds": seconds, **size}
         answer = self.student.experiment(PROBE, seconds, **arguments)
+        used = seconds
         try:
             told = math.nan if answer is None else answer.number("used")
             used = min(told, seconds) if told > 0 else seconds  # nan, too: the child's clock may have been exchanged
-            self.left -= used / (2 if short else 1)  # short trainings run in two children side by side
-            return none if answer is None else [*self.read(answer, plans), *none][: len(plans)]
+            return (none if answer is None else [*self.read(answer, plans), *none][: len(plans)]), used
         except (ProtocolBroken, NotSeen):  # no answer of the probe: there is nothing to say
-            return none
+            return none, used
 
     def read(self, answer: Answer, plans: Sequence[Mapping[str, Any]]) -> list[float | None]:
         self.rate, self.epochs = answer.number("lr"), answer.number("epochs")
@@ -143,27 +158,26 @@ def advice(student: Student, accuracy: float) -> Advice | None:
 
 
 def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
-    with ThreadPoolExecutor(2) as pool:  # two children side by side
-        with_changes = pool.submit(laboratory.run, [{}, ALL_LENT, *CHANGES], SCREENING)
-        with_exchanges = pool.submit(laboratory.run, [*EXCHANGES, *ALONE], SCREENING)
-    own, ours, *changed = with_changes.result()
+    (own, ours, *changed), exchanged = laboratory.run([{}, ALL_LENT, *CHANGES], [*EXCHANGES, *ALONE], share=SCREENING)
     if own is None or ours is None:
         return None
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
     best = distinct(sorted(better, key=lambda i: -better[i]), laboratory.rate)[:2]
-    part = at_fault(with_exchanges.result(), own, ours)
+    part = at_fault(exchanged, own, ours)
     top = laboratory.student.rubric.tiers[-1].at
     # a change that leaves nothing to wish for; or little is missing, so that no exchange can bring much more
     near = bool(best) and (better[best[0]] >= ours - NEAR or accuracy > top - CLEAR)
     if near or part not in ("data", "network"):
-        # such a change, or the best there is where data and network are in order; twice the epochs always then, because
-        # a short training says little about them
+        # such a change, or the best there is where data and network are in order; then twice the epochs, too, because a
+        # short training says little about them, unless they bring nothing there and an exchange does
         wanted = min(accuracy + CLEAR, top + SURE) if near else top
-        changes = [*(CHANGES[index] for index in best), *([] if near else [{"epochs": 2.0}])]
+        twice = changed[CHANGES.index(LONGER)]
+        longer = not near and not (part and twice is not None and twice < own + CLEAR)
+        changes = [*(CHANGES[index] for index in best), *([LONGER] if longer else [])]
         if changed_one := changed_advice(laboratory, changes, wanted):
             return changed_one
-    if part and (exchanged := exchanged_advice(laboratory, part, with_exchanges.result(), own, ours)):
-        return exchanged
+    if part and (found := exchanged_advice(laboratory, part, exchanged, own, ours)):
+        return found
     return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR) if best else None
 
 
@@ -177,7 +191,7 @@ def distinct(changes: Sequence[int], rate: float) -> list[int]:
     return list(kept.values())
 
 
-def at_fault(found: Sequence[float | None], own: float, ours: float) -> str:
+def at_fault(found: Sequence[Tried], own: float, ours: float) -> str:
     """The part whose exchange brings the points back, and which spoils the grader's own others most; "" for none."""
     repaired, spoilt = dict(zip(PARTS, found)), dict(zip(PARTS, found[len(EXCHANGES) :]))
     helps = [part for part in PARTS if (value := repaired[part]) is not None and is_better(value, own, ours)]
@@ -191,8 +205,10 @@ def is_better(value: float, own: float, ours: float) -> bool:
 
 def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], wanted: float) -> Changed | None:
     """The change that brings most in a full training; None where it is less than wanted."""
-    found = laboratory.run(changes, share=0.8, short=False)
-    reached, change = max(((value or 0.0, change) for value, change in zip(found, changes)), key=lambda pair: pair[0])
+    half = -(-len(changes) // 2)
+    lists = [part for part in (changes[:half], changes[half:]) if part]
+    found = [value or 0.0 for one in laboratory.run(*lists, share=0.8, short=False) for value in one] if lists else []
+    reached, change = max(zip(found, changes), key=lambda pair: pair[0], default=(-1.0, {}))
     if reached < wanted:
         return None
     if "lr" in change or "rate" in change:
@@ -203,15 +219,14 @@ def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]],
 
 
 def exchanged_advice(
-    laboratory: Laboratory, part: str, found: Sequence[float | None], own: float, ours: float
+    laboratory: Laboratory, part: str, found: Sequence[Tried], own: float, ours: float
 ) -> Exchanged | None:
     """What the exchange of a part brings in a full training, and what it spoils; None where that does not tell."""
-    repaired = dict(zip((*PARTS, *INSIDE), found))
-    full = laboratory.run([{part: "lent"}, {**ALL_LENT, part: "own"}], short=False)
-    with_ours, only_theirs = full
-    if with_ours is None or only_theirs is None or with_ours < only_theirs + CLEAR:
-        return None
-    if part == "fit":
-        inner = [name for name in INSIDE if (value := repaired[name]) is not None and is_better(value, own, ours)]
-        part = (inner or [part])[0]
-    return Exchanged(part, with_ours, only_theirs)
+    short = dict(zip((*PARTS, *INSIDE), found))
+    inner = [name for name in INSIDE if part == "fit" and (value := short[name]) and is_better(value, own, ours)][:1]
+    lists = [[{name: "lent"} for name in (*inner, part)], [{**ALL_LENT, part: "own"}]]
+    repaired, (spoilt,) = laboratory.run(*lists, short=False)
+    for name, value in zip((*inner, part), repaired):
+        if value is not None and spoilt is not None and value >= spoilt + CLEAR:
+            return Exchanged(name, value, spoilt)
+    return None
