@@ -146,9 +146,8 @@ def name_clipping(epochs: Epochs) -> None:
         f"to numbers between {-largest:.2g} and {largest:.2g}": np.clip(plain, -largest, largest),
     }
     for how, cut in ways.items():
-        if np.linalg.norm(used - cut) < 1e-3 * np.linalg.norm(cut) and np.linalg.norm(
-            plain - cut
-        ) > 1e-3 * np.linalg.norm(plain):
+        far = [np.linalg.norm(some - cut) > 1e-3 * np.linalg.norm(cut) for some in (used, plain)]
+        if far == [False, True]:
             fail("gradients-clipped", how=how, length=lengths.max())
 
 
