@@ -88,6 +88,10 @@ def say_what_is_missing(student: Student, accuracy: float, unseen: int, curve: s
             fail(name, share=part, default=default, better=better, reached=after, **facts)
         if found.what == "epochs":
             fail("epochs-too-few", share=part, default=default, better=better, reached=after, **facts)
+        if found.what == "steady":
+            fail("schedule-does-not-suit", share=part, rates=found.seen, reached=after, **facts)
+        if found.what == "optimizer":
+            fail("options-do-not-suit", share=part, options=found.seen, reached=after, **facts)
         fail("pixels-do-not-suit", share=part, todo=1, reached=after, **facts)
     if not finite:
         fail("accuracy-not-a-number", share=part, **facts)

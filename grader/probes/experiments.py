@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from grader.engine.worker.beside_student.probing import attempt, probe
 from grader.probes.pipeline import Cached, Counted, as_digits, default, drawn, float32, same
@@ -17,6 +20,8 @@ from grader.probes.pipeline import Cached, Counted, as_digits, default, drawn, f
 LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
 BATCH = 64  # of the grader's own loaders
 INFINITE = float("inf")
+# of torch's optimizers; but not those that say how they compute, nor the learning rate
+OPTIONS = ("momentum", "dampening", "weight_decay", "betas", "eps", "alpha", "rho", "lambd", "lr_decay", "maximize")
 CHUNK = 500  # images scored at once
 
 
@@ -35,6 +40,48 @@ class Timed(Cached):
         return super().__getitem__(index)
 
     __getitems__ = __getitem__
+
+
+class Steps:
+    """Sees every step of an optimizer, from just before it: with which learning rate and which options it is made."""
+
+    def __init__(self, steady: bool = False) -> None:
+        self.steady = steady  # whether each optimizer keeps the rate that it was built with
+        self.first = self.last = math.nan  # learning rates
+        self.moved = False  # whether a step had another rate than its optimizer was built with
+        self.options: dict[str, float] = {}  # that are not torch's defaults
+        self.built: dict[int, tuple[Any, float]] = {}  # id of a parameter group -> (it, its rate)
+
+    def __call__(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        for group in optimizer.param_groups:
+            _, rate = self.built.setdefault(id(group), (group, group.get("initial_lr", group["lr"])))
+            self.moved = self.moved or float(group["lr"]) != float(rate)
+            if self.steady:
+                group["lr"] = rate
+        self.last = float(optimizer.param_groups[0]["lr"])
+        if math.isnan(self.first):
+            self.first, self.options = self.last, unusual(optimizer)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        handle = register_optimizer_step_pre_hook(self)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def unusual(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """{name: value} of the options that an optimizer has instead of its class' defaults; of betas each of the two."""
+    found: dict[str, float] = {}
+    usual = inspect.signature(type(optimizer).__init__).parameters
+    for name in OPTIONS:
+        if name in usual and name in optimizer.param_groups[0]:
+            values, defaults = optimizer.param_groups[0][name], usual[name].default
+            names = ("beta1", "beta2") if name == "betas" else (name,)
+            pairs = zip(values, defaults) if name == "betas" else [(values, defaults)]
+            found |= {name: float(value) for name, (value, default) in zip(names, pairs) if value != default}
+    return found
 
 
 @dataclass
@@ -61,11 +108,13 @@ def trials(
 
     root: a folder for torchvision.datasets.MNIST; images, tests: how many digits to train on and to score, 0 for all
     code: the texts of the files in grader/lent/, which no child has but in this argument
-    plans: {data, network, epoch, optimizer, fit: "own" or "lent" (data: "scaled" too); lr, epochs: factors; rate: an lr
-    in place of the default, 0 for none}
+    plans: {data, network, epoch, optimizer, fit: "own" or "lent" (data: "scaled" too; optimizer: "plain" too, the
+    student's with no option but the rate); lr, epochs: factors; rate: an lr in place of the default, 0 for none;
+    steady: whether the optimizer keeps the rate that it was built with}
     results: one {scores: (tests, 10) float32, or what was raised} per plan that was reached, in their order
     inputs: (tests, 784) float32, the student's own test images; (0, 0) when no plan needed them
     lr, epochs: the defaults of fit, nan where they are no numbers; used: CPU seconds of this child so far
+    steps: of the first plan {first, last: learning rates, options: {name: value, as `unusual` has them}}
     """
     lent: dict[str, Any] = {}
     for text in code:
@@ -75,11 +124,19 @@ def trials(
     prepared: dict[str, Data] = {}
     known: dict[Any, Any] = {}  # plans may come to the same: three times the default, and a rate in its place
     results: list[dict[str, Any]] = []
+    watched: list[Steps] = []
     for plan in plans:
-        same_as = repr({**plan, "lr": 1, "rate": plan["rate"] or default(fit, "lr") * plan["lr"]})
-        if same_as not in known:
-            known[same_as] = attempt(lambda p=plan: trained(student, lent, root, p, prepared, images, tests))
-        scores, raised = known[same_as]
+        same_as = {**plan, "lr": 1, "rate": plan["rate"] or default(fit, "lr") * plan["lr"]}
+        if watched:
+            same_as["steady"] = plan["steady"] and watched[0].moved
+            same_as["optimizer"] = (
+                "own" if not watched[0].options and plan["optimizer"] == "plain" else plan["optimizer"]
+            )
+        if (key := repr(same_as)) not in known:
+            watched.append(Steps(plan["steady"]))
+            with watched[-1].watched():
+                known[key] = attempt(lambda p=plan: trained(student, lent, root, p, prepared, images, tests))
+        scores, raised = known[key]
         if raised is not None and raised.type == "OutOfTime":
             break
         results.append({"scores": raised or scores})
@@ -90,6 +147,7 @@ def trials(
         "used": time.process_time(),
         "lr": default(fit, "lr"),
         "epochs": default(fit, "epochs"),
+        "steps": {"first": watched[0].first, "last": watched[0].last, "options": watched[0].options},
     }
 
 
@@ -160,10 +218,11 @@ def lending(module: Any, lent: dict[str, Any], plan: dict[str, Any]) -> Iterator
     changes: list[tuple[Any, str, Any]] = []
     if plan["epoch"] == "lent":
         changes += [(module, name, lent[name]) for name in LOOPS]
-    if plan["optimizer"] == "lent":
+    if plan["optimizer"] != "own":
         for place in (torch.optim, module):
-            make = working(lent["optimizer_for"])
-            changes += [(place, name, make) for name, value in vars(place).items() if is_optimizer(value)]
+            found = [(name, value) for name, value in vars(place).items() if is_optimizer(value)]
+            works = working(lent["optimizer_for"])
+            changes += [(place, n, works if plan["optimizer"] == "lent" else without_options(v)) for n, v in found]
     before = [(place, name, getattr(place, name)) for place, name, _ in changes]
     try:
         for place, name, value in changes:
@@ -183,5 +242,19 @@ def working(make: Callable[..., Any]) -> Callable[..., Any]:
 
     def optimizer(parameters: Any, *_: Any, **__: Any) -> Any:
         return make(parameters)
+
+    return optimizer
+
+
+def without_options(kind: Any) -> Callable[..., Any]:
+    """Takes what the student gives to an optimizer of this class, and uses the parameters and the learning rate."""
+
+    def optimizer(*args: Any, **kwargs: Any) -> Any:
+        given = inspect.signature(kind).bind(*args, **kwargs).arguments
+        parameters = [
+            {name: x for name, x in group.items() if name in ("params", "lr")} if isinstance(group, dict) else group
+            for group in given["params"]
+        ]
+        return kind(parameters, **({"lr": given["lr"]} if "lr" in given else {}))
 
     return optimizer

@@ -27,21 +27,31 @@ from grader.engine.trouble import stack_of
 LENT = Path(__file__).resolve().parents[2] / "lent"  # read, never imported
 PROBE = "experiments.trials"
 IMAGES, TESTS = 2000, 500  # of a short training: digits to learn from, and to score
-OWN = {**dict.fromkeys(("data", "network", "epoch", "optimizer", "fit"), "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0}
+PLAN_PARTS = ("data", "network", "epoch", "optimizer", "fit")
+OWN = {**dict.fromkeys(PLAN_PARTS, "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0, "steady": False}
 FACTORS = (0.1, 1 / 3, 3.0, 10.0)  # of the default lr
 RATES = (0.1, 0.01, 0.001)  # in its place: one of them suits every usual optimizer
 LONGER: Mapping[str, Any] = {"epochs": 2.0}
+STEADY: Mapping[str, Any] = {"steady": True}  # the rate that the optimizer was built with, in every step
+PLAIN: Mapping[str, Any] = {"optimizer": "plain"}  # the same optimizer with no option but its rate
+PRECISE = (STEADY, PLAIN)  # they name a cause, where another change may only make up for it
 CHANGES: tuple[Mapping[str, Any], ...] = (
     *({"lr": factor} for factor in FACTORS),
     *({"rate": rate} for rate in RATES),
     LONGER,
     {"data": "scaled"},
+    *PRECISE,
 )
 ALL_LENT = {"data": "lent", "network": "lent", "fit": "lent"}
 PARTS = ("data", "network", "fit")  # one file each
 INSIDE = ("epoch", "optimizer")  # what fit works with
 EXCHANGES = tuple({part: "lent"} for part in (*PARTS, *INSIDE))
 ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
+# of torch's optimizers, as the probe names them
+OPTIONS = (
+    *("momentum", "dampening", "weight_decay", "beta1", "beta2"),
+    *("eps", "alpha", "rho", "lambd", "lr_decay", "maximize"),
+)
 SHORTEST_RUN = 3.0  # seconds: what a whole run takes
 LEAST = 0.5  # seconds: less is not worth a child
 SCREENING = 0.5  # the part of the time that the short trainings may take
@@ -53,12 +63,17 @@ ENOUGH = 0.5  # the part of the way to the grader's own accuracy that an exchang
 
 @dataclass(frozen=True)
 class Changed:
-    """With one thing changed the student's own code reaches more. what: "lr", "epochs" or "data" (pixels of 0..1)."""
+    """With one thing changed the student's own code reaches more.
+
+    what: "lr", "epochs", "data" (pixels of 0..1), "steady" (the learning rate does not change) or "optimizer" (it has
+    no option but its rate); default, better: of a number that is changed; seen: what the code did there, in words
+    """
 
     what: str
-    default: float
-    better: float
     reached: float
+    default: float = 0.0
+    better: float = 0.0
+    seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,8 @@ class Laboratory:
     secret: SecretDigits = field(init=False)
     rate: float = math.nan
     epochs: float = math.nan
+    rates: str = ""  # of the student's first and last step
+    options: str = ""  # of the student's optimizer, that are not its defaults
 
     def __post_init__(self) -> None:
         self.secret = secret_digits(self.student)
@@ -127,9 +144,17 @@ class Laboratory:
         inputs = answer.array("inputs", (range(len(self.secret.truth) + 1), range(28 * 28 + 1)))
         shown = self.secret.shown
         rng = self.student.rng("recognised")
+        if plans[0] == OWN:
+            self.note(answer.part("steps"))
         order = match(inputs, shown.test_images, shown.train_images, rng) if inputs.size else np.zeros(0, int)
         results = answer.parts("results", range(len(plans) + 1))
         return [self.accuracy(one, order if plan["data"] != "lent" else None) for one, plan in zip(results, plans)]
+
+    def note(self, steps: Answer) -> None:
+        """What the steps of the student's own training were made with."""
+        self.rates = f"{steps.number('first'):.2g} at the first step and {steps.number('last'):.2g} at the last"
+        options = steps.part("options")
+        self.options = ", ".join(f"{name}={options.number(name):g}" for name in OPTIONS if name in options)
 
     def accuracy(self, result: Answer, order: np.ndarray | None) -> float | None:
         """order: which digit each row is; None where the rows are in the order of the file."""
@@ -162,7 +187,8 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     if own is None or ours is None:
         return None
     better = {i: value for i, value in enumerate(changed) if value is not None and is_better(value, own, ours)}
-    best = distinct(sorted(better, key=lambda i: -better[i]), laboratory.rate)[:2]
+    ranked = sorted(better, key=lambda i: -better[i] - (NEAR if CHANGES[i] in PRECISE else 0))
+    best = distinct(ranked, laboratory.rate)[:2]
     part = at_fault(exchanged, own, ours)
     top = laboratory.student.rubric.tiers[-1].at
     # a change that leaves nothing to wish for; or little is missing, so that no exchange can bring much more
@@ -208,14 +234,19 @@ def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]],
     half = -(-len(changes) // 2)
     lists = [part for part in (changes[:half], changes[half:]) if part]
     found = [value or 0.0 for one in laboratory.run(*lists, share=0.8, short=False) for value in one] if lists else []
-    reached, change = max(zip(found, changes), key=lambda pair: pair[0], default=(-1.0, {}))
-    if reached < wanted:
+    enough = [
+        (change in PRECISE, value, at) for at, (value, change) in enumerate(zip(found, changes)) if value >= wanted
+    ]
+    if not enough:
         return None
+    _, reached, at = max(enough)
+    change = changes[at]
     if "lr" in change or "rate" in change:
-        return Changed("lr", laboratory.rate, change.get("rate") or laboratory.rate * change["lr"], reached)
+        return Changed("lr", reached, laboratory.rate, change.get("rate") or laboratory.rate * change["lr"])
     if "epochs" in change:
-        return Changed("epochs", laboratory.epochs, round(laboratory.epochs * change["epochs"]), reached)
-    return Changed("data", 0.0, 0.0, reached)
+        return Changed("epochs", reached, laboratory.epochs, round(laboratory.epochs * change["epochs"]))
+    seen = {"steady": laboratory.rates, "optimizer": laboratory.options}
+    return Changed((what := next(iter(change))), reached, seen=seen.get(what, ""))
 
 
 def exchanged_advice(
