@@ -99,6 +99,15 @@ def test_magics_plots_outputs_and_extra_cells_do_no_harm(tmp_path, graded):
     assert result.submission["notes"][0] == "Graded: the exercise cells of week3.ipynb."
 
 
+def test_characters_at_which_only_texts_break_leave_a_cell_whole(tmp_path):
+    """A form feed, U+0085 and U+2028 in comments, as pasted text has them: to Python they end no line."""
+    source = "def make_transform():\n    # one\u2028two\x0cthree\x85four\n    return 7"
+    book = {"cells": [code(source, "data.py")], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    names: dict = {}
+    exec(read(saved(tmp_path, book), WEEK, LIMIT).files["data.py"].decode(), names)
+    assert names["make_transform"]() == 7
+
+
 def test_imports_of_any_cell_serve_every_file(tmp_path):
     """In a notebook one import is enough for all cells below; the extra cell's other lines do not run."""
     book = {"cells": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grader.engine.printable import own_prints
+from grader.engine.printable import clean, own_prints
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_progress_bars_and_warnings_of_libraries_are_not_the_students(printed, s
 )
 def test_the_temporary_folder_of_a_run_is_nothing_to_see(printed, shown):
     assert own_prints(printed, "grader-run-x1") == shown
+
+
+def test_what_covers_other_lines_or_shows_nothing_is_taken_out():
+    tower, blank = "e" + "\u0301\u0323" * 40, "\u3164\u2800\u115f"
+    assert clean(f"{tower} {blank}x") == "e\u0301\u0323\u0301 x"
+    assert (
+        clean("e\u0301te\u0301 \u0939\u093f\u0928\u094d\u0926\u0940")
+        == "e\u0301te\u0301 \u0939\u093f\u0928\u094d\u0926\u0940"
+    )

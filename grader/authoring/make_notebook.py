@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 from nbformat import v4
 
-from grader.engine.printable import listed
+from grader.engine.printable import listed, source_lines
 from grader.engine.rubric import BadRubric
 
 LEFT_OUT = ("main",)  # the command line has no place in a notebook
@@ -73,7 +73,7 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
     Joined in order they are the file again, without its docstring and its command line. One class or function
     with a TODO is one exercise; what stands between (imports, constants, helpers) is kept together.
     """
-    lines = text.splitlines()
+    lines = source_lines(text)
     body = ast.parse(text).body
     waiting: list[str] = []
     start = 0

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from grader.contract import WEEK
+from grader.engine.printable import source_lines
 
 # (file, function) -> TODO
 CONTRACT = {(todo.file, name): todo.number for todo in WEEK.todos for name in (todo.function, *todo.also)}
@@ -53,7 +54,7 @@ class Definition:
 
 def student_version(name: str, text: str, invitations: dict[str, str]) -> str:
     """The file with stubs for solutions. `invitations` maps a TODO's number, as text, to its comment line."""
-    lines = text.splitlines()
+    lines = source_lines(text)
     found = list(regions(name, text))
     every_function_has_one(name, text, found)
     for region in reversed(found):  # from the end, so that line numbers stay right
@@ -97,7 +98,7 @@ def regions(name: str, text: str) -> Iterator[Region]:
     """Every solution region, in order. Raises MarkerError for markers that do not pair up."""
     known = definitions(name, text)
     opened: tuple[int, str] | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(source_lines(text), start=1):
         marker = MARKER.match(line)
         if marker is None:
             if ALMOST.search(line):
@@ -158,7 +159,7 @@ def every_todo_is_there(name: str, text: str) -> None:
 
 def solution_lines(name: str, text: str) -> set[str]:
     """The lines inside solution regions that say something, without indentation and comments."""
-    lines = text.splitlines()
+    lines = source_lines(text)
     inside = {bare(line) for region in regions(name, text) for line in lines[region.begin : region.end - 1]}
     return {line for line in inside if re.search(r"\w", line) and line not in TRIVIAL}
 

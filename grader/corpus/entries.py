@@ -34,6 +34,7 @@ from typing import Any
 
 from grader.contract import WEEK
 from grader.engine.contract import Todo
+from grader.engine.printable import source_lines
 from grader.engine.rubric import BadRubric, load_toml
 
 ROOT = WEEK.root
@@ -158,7 +159,7 @@ def defines(text: str, function: str) -> bool:
 
 def missing_in(text: str, source: str) -> Iterator[str]:
     """The imports and definitions at the top level of a source that a text does not have, as they stand there."""
-    lines = source.splitlines()
+    lines = source_lines(source)
     for node in ast.parse(source).body:
         first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
         said = "\n".join(lines[first - 1 : node.end_lineno])

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from grader.engine.contract import Contract
-from grader.engine.printable import clean, one_line
+from grader.engine.printable import clean, one_line, source_lines
 from grader.engine.submission.read import Submission
 from grader.engine.worker.raised import Raised
 
@@ -97,7 +97,7 @@ def definition(file: str, function: str, content: bytes) -> tuple[Frame, ...]:
     function: "name", or "Class.method" (the line of the method after the line of its class). Found by
     pattern, not by parsing: whatever the file is, this process must survive it.
     """
-    lines, start = content.decode("utf-8", "replace").splitlines(), 0
+    lines, start = source_lines(content.decode("utf-8", "replace")), 0
     for name in function.split("."):
         pattern = re.compile(rf"\s*(?:async\s+def|def|class)\s+{re.escape(name)}\b")
         found = next((i for i in range(start, len(lines)) if pattern.match(lines[i])), None)

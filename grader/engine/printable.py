@@ -9,15 +9,30 @@ from collections.abc import Iterator, Sequence
 
 # Cc: control codes; Cf: bidirectional overrides and the like; Cs: lone surrogates; Co: private use
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Co"}
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a sign of which nothing is seen
+MARKS = 3  # above, below and around one letter: more would cover the lines beside it
 WARNING = re.compile(r"^\S.*[\\/].*:\d+: \w*Warning: ")  # as the module warnings writes them: PATH:LINE: KIND: TEXT
 BAR = re.compile(r"\d+%\|.*\||^Fontconfig \w+: ")  # tqdm; the system's fonts, when matplotlib is imported
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
 def clean(text: str) -> str:
-    """Without terminal escapes and control characters; newlines and tabs stay."""
+    """Without terminal escapes, control characters and towers of marks; newlines and tabs stay."""
     text = ESCAPES.sub("", text.replace("\r\n", "\n")).replace("\r", "\n")
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in UNPRINTABLE)
+    kept, marks = [], 0
+    for c in text:
+        kind = unicodedata.category(c)
+        marks = marks + 1 if kind in ("Mn", "Me") else 0
+        if c in "\n\t" or not (kind in UNPRINTABLE or c in BLANK or marks > MARKS):
+            kept.append(c)
+    return "".join(kept)
+
+
+def source_lines(text: str, keepends: bool = False) -> list[str]:
+    """The lines of a program as Python counts them: str.splitlines() also breaks at form feeds and at U+2028."""
+    return [
+        line.decode("utf-8", "surrogatepass") for line in text.encode("utf-8", "surrogatepass").splitlines(keepends)
+    ]
 
 
 def own_prints(text: str, folder: str = "") -> str:

@@ -15,6 +15,7 @@ import symtable
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from grader.engine.printable import source_lines
 from grader.engine.submission import apart
 from grader.engine.submission.strays import raise_in
 
@@ -166,7 +167,7 @@ def definitions(cell: Cell, name: str) -> list[ast.stmt]:
 
 def whole(cell: Cell, node: ast.stmt) -> str:
     """The text of a definition, with its decorators."""
-    lines = [line.encode("utf-8") for line in cell.source.splitlines(keepends=True)]
+    lines = cell.source.encode("utf-8").splitlines(keepends=True)
     above = [f"@{ast.unparse(one)}\n" for one in getattr(node, "decorator_list", [])]
     return "".join(above) + segment(lines, node)
 
@@ -204,7 +205,7 @@ def without_magics(source: str) -> str:
     Each becomes `pass` at its own indentation, so that a loop body does not change. A line of Python may begin with
     % or != too, inside brackets: so only those are taken that Python cannot read, as far as the others can be read.
     """
-    lines = source.splitlines()
+    lines = source_lines(source)
     magic = {number for number, line in enumerate(lines) if looks_magic(line)}
     tried = list(lines)
     for _ in range(MAGICS + 1 if magic and len(source) <= CELL_CHARACTERS else 0):
@@ -269,7 +270,7 @@ def lendable(cell: Cell, own: set[str], exercises: set[str]) -> Iterator[tuple[s
     Not the values made with the exercises themselves (`made = TheirClass()`): computing them is a run of the
     notebook, no part of a file.
     """
-    lines = [line.encode("utf-8") for line in cell.source.splitlines(keepends=True)]
+    lines = cell.source.encode("utf-8").splitlines(keepends=True)
     for node in cell.body:
         names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
         value = isinstance(node, (ast.Assign, ast.AnnAssign))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grader.engine.contract import Contract, Todo
-from grader.engine.printable import listed, one_line
+from grader.engine.printable import listed, one_line, source_lines
 from grader.engine.submission.read import STUB
 from grader.engine.submission.read_notebook import DEFINITION, Tagged, defined, parsed, without_magics
 
@@ -253,7 +253,7 @@ def is_newer(document: Document, source: str, runs: Iterable[str], times: Mappin
 
 
 def plain(source: str) -> str:
-    return "\n".join(line.rstrip() for line in without_magics(source).strip().splitlines())
+    return "\n".join(line.rstrip() for line in source_lines(without_magics(source).strip()))
 
 
 def sentences(found: Found, document: Document | None) -> Iterable[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from grader.engine.printable import listed
+from grader.engine.printable import listed, source_lines
 from grader.engine.submission import apart
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -147,7 +147,7 @@ class Looking:
 
     def stray(self, number: int, place: Place, line: int, found: str = "", do: str = "") -> Stray:
         at = f"the cell of TODO {number}" if self.cells else f"{place.file}, line {line}"
-        lines = self.texts[place.file].splitlines()
+        lines = source_lines(self.texts[place.file])
         text = lines[line - 1][:200] if line <= len(lines) else ""
         return Stray(number, at, place.file, line, text, found, do)
 

@@ -31,6 +31,7 @@ TRACES: list[str] = []  # what describe() has kept since the last request began
 TRACES_LIMIT = 5
 
 
+READ: set[str] = set()  # paths of submitted files that were read to be imported: what a true SyntaxError may name
 # called with each exception while it still has all its frames; only in_process.py, where a person debugs, adds to it
 WATCHERS: list[Callable[[BaseException], None]] = []
 
@@ -47,15 +48,15 @@ def describe(error: BaseException) -> Raised:
         if file and frame.f_code.co_filename == frame.f_globals.get("__file__"):
             ours = False
             quote = quoted(frame.f_code, step.tb_lasti, line)
-            text = linecache.getline(frame.f_code.co_filename, line).strip()
+            text = line_in(frame.f_code.co_filename, line).strip()
             frames.append({"file": file, "line": line, "function": frame.f_code.co_name, "text": text[:200]})
         elif str(frame.f_globals.get("__name__")).partition(".")[0] == OURS:
             ours = True
-    if isinstance(error, SyntaxError) and error.filename and not frames:
+    if isinstance(error, SyntaxError) and not frames and was_read(error):
         point_to_open_text(error)
         frames.append(
             {
-                "file": Path(error.filename).name,
+                "file": Path(str(error.filename)).name,
                 "line": error.lineno or 0,
                 "function": "",
                 "text": line_of(error).rstrip()[:200],
@@ -70,6 +71,29 @@ def describe(error: BaseException) -> Raised:
     return Raised(type(error).__name__, message, frames[:3] + frames[3:][-(FRAME_LIMIT - 3) :], quote)
 
 
+def lines_in(file: str) -> list[str]:
+    """Those of a file; none where it declares an encoding that linecache does not know how to refuse."""
+    try:
+        return linecache.getlines(file)
+    except (LookupError, ValueError):
+        return []
+
+
+def line_in(file: str, number: int) -> str:
+    return "".join(lines_in(file)[number - 1 : number]) if number > 0 else ""
+
+
+def was_read(error: SyntaxError) -> bool:
+    """Whether it speaks of a file that was imported, in the words of Python's own parser: student code raises some."""
+    try:
+        texts, numbers = (error.filename, error.text), (error.lineno, error.offset, error.end_lineno, error.end_offset)
+        said = all(type(one) is str for one in texts if one is not None)
+        counted = all(type(one) is int and -2 < one < 1_000_000 for one in numbers if one is not None)
+        return said and counted and error.filename in READ
+    except BaseException:  # it may be a property
+        return False
+
+
 def steps_of(step: TracebackType | None) -> list[TracebackType]:
     """From the outermost frame to the innermost."""
     found = []
@@ -81,7 +105,7 @@ def steps_of(step: TracebackType | None) -> list[TracebackType]:
 
 def quoted(code: CodeType, instruction: int, line: int) -> str:
     """A line as it stands in the file, and below it marks for what of it was going on (Python 3.11 and newer know)."""
-    text = linecache.getline(code.co_filename, line).rstrip("\n")
+    text = line_in(code.co_filename, line).rstrip("\n")
     if not hasattr(code, "co_positions"):
         return shown(text)
     first, last, begin, end = next(itertools.islice(code.co_positions(), instruction // 2, None), (None,) * 4)
@@ -101,25 +125,25 @@ def quoted_syntax(error: SyntaxError) -> str:
         end = len(text)
     before = ""
     if isinstance(error, IndentationError):
-        above = [linecache.getline(str(error.filename), number).rstrip() for number in range(max(line - 3, 1), line)]
+        above = [line_in(str(error.filename), number).rstrip() for number in range(max(line - 3, 1), line)]
         before = next((shown(one) + "\n" for one in reversed(above) if one.strip()), "")
     return before + shown(text, begin, max(end, begin + 1), whole=True)
 
 
 def line_of(error: SyntaxError) -> str:
-    return error.text or linecache.getline(str(error.filename), error.lineno or 0)
+    return error.text or line_in(str(error.filename), error.lineno or 0)
 
 
 def point_to_open_text(error: SyntaxError) -> None:
     """Where a text in three quotes was not closed, it ends at the quotes of the next one: let the error point to where
     it began. That is the first text in which a function or a class begins at the left edge, or after a closed one."""
-    source = "".join(linecache.getlines(str(error.filename)))
+    source = "".join(lines_in(str(error.filename)))
     quotes = list(re.finditer(r'(?<!\\)("""|\'\'\')', source))
     for begin, end in zip(quotes[::2], [*quotes[1::2], None]):
         text = source[begin.end() : end.start() if end else None]
         if re.search(r"^ *(?:def|class) \w+.*:$", text, re.MULTILINE):
             error.lineno = error.end_lineno = source.count("\n", 0, begin.start()) + 1
-            error.text = linecache.getline(str(error.filename), error.lineno)
+            error.text = line_in(str(error.filename), error.lineno)
             error.offset = begin.start() - source.rfind("\n", 0, begin.start())
             error.end_offset = error.offset + 3
             return

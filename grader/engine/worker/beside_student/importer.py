@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from grader.engine.worker.beside_student.describe import READ
+
 
 class NotThere(Exception):
     """A file the probe is about was not submitted."""
@@ -73,6 +75,7 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name == self.package or isinstance(module, StandIn) or "__submitted__" in vars(module):
             return
         path = self.folder / f"{name}.py"
+        READ.add(str(path))
         module.__file__ = str(path)
         vars(module)["__submitted__"] = path.name
         self.tell(name)
@@ -111,11 +114,20 @@ class StudentFiles(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def source_of(path: Path) -> str:
-    """The text of a file, decoded as Python does (UTF-8 unless it declares otherwise). Raises SyntaxError."""
+    """The text of a file, decoded as Python does (UTF-8 unless it declares otherwise). Raises SyntaxError.
+
+    In an encoding that changes ASCII characters too, such as UTF-7, a program would be another one than people read.
+    """
     content = path.read_bytes()
     try:
-        return importlib.util.decode_source(content)
+        text = importlib.util.decode_source(content)
+        if content.decode("ascii", "ignore").split() == text.encode("ascii", "ignore").decode().split():
+            return text
+        start, why = 0, "its encoding is not one of a Python file"
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        text = content.splitlines()[line - 1].decode("ascii", "replace")
-        raise SyntaxError(f"the codec can't decode it: {error.reason}", (str(path), line, 1, text)) from None
+        start, why = error.start, error.reason
+    except (LookupError, UnicodeError):
+        start, why = 0, "its encoding is not one of a Python file"
+    line = content[:start].count(b"\n") + 1
+    quoted = (content.splitlines() or [b""])[line - 1].decode("ascii", "replace")
+    raise SyntaxError(f"the codec can't decode it: {why}", (str(path), line, 1, quoted)) from None

@@ -61,19 +61,27 @@ def memory(family: list[psutil.Process]) -> int:
             break
         try:
             total += own_memory(member)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             pass
     return total
 
 
 def own_memory(process: psutil.Process) -> int:
-    """Raises psutil.Error when it has ended or may not be looked at."""
+    """Raises psutil.Error or OSError when it has ended or may not be looked at."""
     try:
         full = process.memory_full_info()
+        if not full.rss and (thread := other_thread(process)):
+            process, full = thread, thread.memory_full_info()
     except psutil.AccessDenied:
         info = process.memory_info()
         return max(0, int(info.rss - getattr(info, "shared", 0))) + page_tables(process.pid)
     return int(getattr(full, "pss", None) or full.uss) + page_tables(process.pid)
+
+
+def other_thread(process: psutil.Process) -> psutil.Process | None:
+    """On Linux, one that goes on when the first thread of a process, under whose number it is known, has ended."""
+    names = os.listdir(f"/proc/{process.pid}/task") if TASKS.is_dir() else []
+    return next((psutil.Process(int(name)) for name in names if int(name) != process.pid), None)
 
 
 def page_tables(pid: int) -> int:

@@ -86,7 +86,7 @@ def limit_self(caps: Caps, processes: bool = False) -> list[str]:
         "memory": ("RLIMIT_DATA", caps.memory_bytes),  # not RLIMIT_AS: large libraries map several GB they never touch
         "file size": ("RLIMIT_FSIZE", caps.file_bytes),
         "open files": ("RLIMIT_NOFILE", caps.open_files),
-        "core": ("RLIMIT_CORE", 0),
+        "core": ("RLIMIT_CORE", 1),  # too little for a file, and the value by which Linux starts no program either
     }
     if processes:
         wanted["processes"] = ("RLIMIT_NPROC", caps.processes)

@@ -17,7 +17,8 @@ from grader.engine.worker.walls.limits import prctl_pointer
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 # io_uring goes past filters on the calls it stands for; what shmget makes counts as nobody's memory once it is let
-# go of (libraries share theirs by POSIX, in /dev/shm); the others are doors into the kernel or other processes
+# go of (libraries share theirs by POSIX, in /dev/shm); inotify tells what others open; the rest are doors into the
+# kernel or other processes
 REFUSED = (
     "io_uring_setup", "io_uring_enter", "io_uring_register", "ptrace", "process_vm_readv", "process_vm_writev",
     "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key", "mount",
@@ -25,6 +26,7 @@ REFUSED = (
     "mount_setattr", "init_module", "finit_module", "kexec_load", "reboot", "swapon", "acct", "syslog", "quotactl",
     "memfd_create", "memfd_secret", "io_setup", "name_to_handle_at", "open_by_handle_at", "settimeofday",
     "clock_settime", "fanotify_init", "vhangup", "shmget", "semget", "msgget",
+    "inotify_init", "inotify_init1",
 )  # fmt: skip
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET: see clone(2)
 NAMESPACES = (1 << 17, 1 << 25, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30)
