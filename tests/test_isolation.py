@@ -359,7 +359,9 @@ def test_the_portable_worker_gives_each_child_a_home_of_its_own(spawned, tmp_pat
 
 def test_a_thread_that_threading_does_not_know_does_not_outlive_its_check(spawned, tmp_path):
     stays = "import _thread, time\ndef lurking():\n    time.sleep(60)\n_thread.start_new_thread(lurking, ())\n"
-    looks = "import sys\nif any(f.f_code.co_name == 'lurking' for f in sys._current_frames().values()):\n    raise OSError\n"
+    looks = (
+        "import sys\nif 'lurking' in [f.f_code.co_name for f in sys._current_frames().values()]:\n    raise OSError\n"
+    )
     files = corpus.reference()
     files |= {"model.py": stays + files["model.py"], "train.py": looks + files["train.py"]}
     result = grade(read(written(files, tmp_path / "work"), WEEK, 64_000), spawned, seed=1, parts=["model", "training"])
