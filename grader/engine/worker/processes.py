@@ -69,16 +69,19 @@ class Worker:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all in it, however deep: student code may have nested a thousand."""
+    """Remove a folder and all in it, however deep and closed: student code may have nested a thousand, or taken away
+    its own right to enter them."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
     except RecursionError:  # before Python 3.13
+        pass
+    if os.path.lexists(folder):
         flatten(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def flatten(folder: Path) -> None:
-    """Bring every folder below to the top level, without recursion and without long paths."""
+    """Open every folder below to its owner and bring it to the top level, without recursion and without long paths."""
     waiting = [str(folder)]
     for number in itertools.count():
         if number == len(waiting):
@@ -87,6 +90,7 @@ def flatten(folder: Path) -> None:
             below = [entry.path for entry in os.scandir(waiting[number]) if entry.is_dir(follow_symlinks=False)]
             for path in below:
                 here = os.path.join(folder, secrets.token_hex(8))
+                os.chmod(path, 0o700)
                 os.rename(path, here)
                 waiting.append(here)
         except OSError:

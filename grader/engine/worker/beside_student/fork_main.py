@@ -43,6 +43,7 @@ from grader.engine.worker.walls.seccomp import make_filter
 ANSWERS = 3  # the answer socket's number in a child; 0, 1 and 2 are its only other descriptors
 MOST_DESCRIPTORS = 4096
 LOOK_SECONDS = 1.0  # between two looks for processes that belong to no job
+SWEEPING = 0.5  # seconds, at most, that one look may take
 SYSTEM_CALLS = b""  # the filter every child loads; made once
 
 
@@ -266,9 +267,12 @@ class Server:
             self.sweep()
 
     def sweep(self) -> None:
-        """Kill orphans: they come to this process, because it is their subreaper, and belong to no running job."""
+        """Kill orphans: they come to this process, because it is their subreaper, and belong to no running job.
+
+        One that cannot be collected now (somebody else traces it) is left for the next time.
+        """
         self.swept = time.monotonic()
-        for _ in range(200):
+        while time.monotonic() < self.swept + SWEEPING:
             orphans = [pid for pid in own_children() if pid not in self.jobs and pid not in self.spared]
             if not orphans:
                 return
@@ -276,11 +280,8 @@ class Server:
                 signal_group(group, "SIGKILL")  # what is left of a job that has ended, at once
             for orphan in orphans:
                 kill_family(orphan)
-            for orphan in orphans:
-                try:
-                    os.waitpid(orphan, 0)
-                except ChildProcessError:
-                    pass
+            if not any([collected(orphan) for orphan in orphans]):  # all of them are asked
+                time.sleep(0.001)
 
     def kill(self, job: str) -> None:
         for pid, name in self.jobs.items():
@@ -293,6 +294,14 @@ class Server:
         self.jobs.clear()
         self.sweep()
         os._exit(0)
+
+
+def collected(pid: int) -> bool:
+    """Whether a child has ended, and nothing of it is left now."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
 
 
 def policy_of(surroundings: Surroundings, tier: str, home: str, reads: tuple[str, ...], caps: Caps) -> Policy:
