@@ -112,7 +112,7 @@ class Looker:
         return self.warm.do(work, is_in_trouble)
 
     def open_pool(self) -> Pool | None:
-        pool = pool_in(self.pool) if self.pool else None
+        pool = WEEK.pool(self.pool) if self.pool else None
         if pool is not None and pool.fingerprint != self.fingerprint:
             raise GraderTrouble(f"The pool {self.pool} holds other data for this worker: bring the same files there.")
         return pool
@@ -167,12 +167,5 @@ def identity_of(submission: Submission) -> list[Any]:
 
 
 @cache
-def pool_in(folder: Path) -> Pool:
-    """Raises GraderTrouble."""
-    if WEEK.open_pool is None:
-        raise GraderTrouble("This assignment cannot draw its data from a folder of yours; leave --pool out.")
-    return WEEK.open_pool(folder)
-
-
 def code_here() -> str:
     return code_digest(WEEK.folder)

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from grader.engine.check import Check, Finding
+from grader.engine.check import Check, Finding, GraderTrouble
 from grader.engine.printable import listed
 from grader.engine.result import Status
 from grader.engine.sections import NO_SECTIONS, Sections
@@ -181,6 +181,12 @@ class Contract:
                 raise ValueError(
                     f"contract.py: TODO {todo.number} stands in {todo.file}, which is not among the files."
                 )
+
+    def pool(self, folder: Path) -> Pool:
+        """The teacher's own data. Raises GraderTrouble, one sentence."""
+        if self.open_pool is None:
+            raise GraderTrouble("This assignment cannot draw its data from a folder of yours; leave --pool out.")
+        return self.open_pool(folder)
 
     @property
     def root(self) -> Path:

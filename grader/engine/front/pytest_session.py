@@ -11,7 +11,7 @@ import pytest
 
 from grader.engine import reports
 from grader.engine.check import Check, GraderTrouble
-from grader.engine.contract import Contract, Pool
+from grader.engine.contract import Contract
 from grader.engine.front import ahead
 from grader.engine.hints import load_hints
 from grader.engine.keys import BadKey, Key, installation_key, read_key
@@ -39,7 +39,7 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         submission = read(config.invocation_params.dir / path, contract, int(rubric.limits["file_bytes"]))
         key = read_key(config.invocation_params.dir / options.key) if options.key else installation_key()
         seed = seed_in(options.seed, key) if options.seed else None
-        pool = open_pool(contract, config.invocation_params.dir / options.pool) if options.pool else None
+        pool = contract.pool(config.invocation_params.dir / options.pool) if options.pool else None
     except (NoSubmission, BadRubric, BadKey, BadSeed, GraderTrouble) as error:
         raise no_score(config, str(error)) from error
     if options.worker == "fork" and not sys.platform.startswith("linux"):
@@ -51,13 +51,6 @@ def open_run(config: pytest.Config, contract: Contract) -> Run:
         advice = " Leave --isolation=confined out to run in practice mode."
         raise no_score(config, f"This run was to be confined. {error}", advice) from error
     return Run(submission, server, rubric, hints, seed=seed, key=key, pool=pool)
-
-
-def open_pool(contract: Contract, folder: Path) -> Pool:
-    """The teacher's own data. Raises GraderTrouble, one sentence."""
-    if contract.open_pool is None:
-        raise GraderTrouble("This assignment cannot draw its data from a folder of yours; leave --pool out.")
-    return contract.open_pool(folder)
 
 
 def no_score(config: pytest.Config, reason: str, advice: str = "") -> pytest.UsageError:
