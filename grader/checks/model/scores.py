@@ -40,12 +40,13 @@ def sums_to_one(scores: np.ndarray, axis: int) -> bool:
 def before_output_function(scores: np.ndarray) -> np.ndarray | None:
     """Undo a softmax or sigmoid at the end: it must not pass for the missing bend between the layers.
 
-    None where it cannot be undone, because float32 has rounded some of what it gave to 0 or 1.
+    Where float32 has rounded what a softmax gave to 0, the lowest value stands, which `bend_of` leaves out.
+    None where a sigmoid cannot be undone, because some of what it gave is rounded to 0 or 1.
     """
     if scores.min() < 0 or scores.max() > 1 or np.ptp(scores) == 0:
         return scores
     if sums_to_one(scores, axis=1):
-        return np.asarray(np.log(scores)) if scores.min() > SMALLEST else None
+        return np.asarray(np.log(np.maximum(scores, SMALLEST)))
     if sums_to_one(scores, axis=0):
         return scores
     if scores.min() <= SMALLEST or scores.max() >= 1 - 1e-4:
