@@ -197,7 +197,7 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
     width = re.search(r"running_mean should contain (\d+) elements not (\d+)", message)
     if width:
         fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message, came_from=raised)
-    shape = re.search(r"shape '\[([\d, ]+)\]' is invalid for input of size (\d+)", message)
+    shape = re.search(r"shape '\[(\d+(?:, \d+)*)\]' is invalid for input of size (\d+)", message)
     if shape:
         wanted, there = math.prod(map(int, shape[1].split(","))), int(shape[2])
         if wanted == PIXELS < there and there % PIXELS == 0:
