@@ -213,6 +213,10 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
     ):
         if re.search(pattern, message):
             fail(finding, message=message, came_from=raised)
+    if raised.type == "BackwardStopped":
+        fail("backward-stops", message=message)
+    if raised.type == "WeightsWithoutNumbers":
+        fail("weights-without-numbers", names=message)
     if raised.type == "TypeError" and not raised.frames and re.search(r"forward\(\) (takes|missing)", message):
         too_many = re.search(r"takes \d+ positional arguments? but \d+", message)
         fail("self-missing" if too_many else "forward-needs-arguments", todo=4, function="forward", message=message)
