@@ -22,6 +22,7 @@ from grader.probes.model_tools import (
     build,
     created_in_forward,
     entered_last,
+    felt,
     grow,
     hiding_places,
     idle,
@@ -167,9 +168,9 @@ def learn(
     states: one {scores, alike, others: score matrices} in training mode for the new network, after some steps, and
     then with larger images
     tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable: so, and parameters()
-    tells of it; random: differs in a second network; connected: a gradient came; largest: size of that gradient;
-    spread: how far its neurons came apart, -1 where they were not alike to begin with; moved: the largest change;
-    influence: how much the scores
+    tells of it; random: differs in a second network; connected: a gradient came; largest: size of that gradient, 0
+    where it is too small to move anything; spread: how far its neurons came apart, -1 where they were not alike to
+    begin with; moved: the largest change; influence: how much the scores
     change with it, where no gradient came; idle: neither it nor another of its layer ever had a gradient that is not
     zero, nor changes the scores, whatever the other weights are
     """
@@ -188,6 +189,7 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
     told = {id(p) for p in model.parameters()}  # what an optimizer is given
     trainable = [p.requires_grad and id(p) in told for p in parameters]
     start = {name: p.detach().clone() for name, p in zip(names, parameters)}
+    sizes = [float(p.abs().max()) if p.numel() else 0.0 for p in start.values()]
     connected, largest = [False] * len(names), [0.0] * len(names)
     attached = meet(model, images, labels, connected, largest)
     model.eval()  # dropout would tell identical neurons apart
@@ -199,11 +201,12 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
         spread.append(float((rows - rows[:1]).abs().max()) if alike else -1.0)
         moved.append(float((p.detach() - before).abs().max()) if p.numel() else 0.0)
     for _ in range(PASSES):
-        if all(c or not p.requires_grad for c, p in zip(connected, parameters)) and all(largest):
+        if all(c or not p.requires_grad for c, p in zip(connected, parameters)) and all(felt(largest, sizes)):
             break
         attached = meet(model, images, labels, connected, largest) or attached
         nudge(model, images, labels, 1)
     model.eval()
+    largest = felt(largest, sizes)
     others = parameters_of(other)
     tensors = {
         "names": names,

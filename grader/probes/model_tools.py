@@ -23,6 +23,7 @@ TRIES = 3  # draws of all weights before a layer is said to change nothing
 STEP = 0.3  # length of one reference step, whatever the size of the gradient
 MODULE_FIELDS = set(vars(nn.Module()))
 PLAIN = (int, float, bool, str, type(None))  # types that hold no layer
+FAINT = 1e-8  # of the largest gradient, or of a weight: float32 cannot add less to it
 OF_NUMPY = (torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool)  # the usual ones
 NO_NUMBERS = type("tensor without numbers", (), {})()  # what `plain` gives for one whose numbers cannot be read
 SEED = torch.manual_seed
@@ -132,6 +133,12 @@ def gradients(model: Any, images: torch.Tensor, labels: torch.Tensor) -> list[to
             raise
         raise BackwardStopped(str(error)) from None
     return [slopes.get(id(p)) for p in parameters]
+
+
+def felt(gradients: list[float], sizes: list[float]) -> list[float]:
+    """Gradients, with 0 for those that are too small to move a weight. sizes: of the largest weight that each has."""
+    most = max((gradient for gradient in gradients if gradient < math.inf), default=0.0)
+    return [0.0 if gradient <= FAINT * max(most, size) else gradient for gradient, size in zip(gradients, sizes)]
 
 
 def meet(
