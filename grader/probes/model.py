@@ -21,6 +21,7 @@ from grader.probes.model_tools import (
     answer_of,
     build,
     created_in_forward,
+    ends_with_average,
     entered_last,
     felt,
     grow,
@@ -43,9 +44,6 @@ from grader.probes.model_tools import (
 )
 
 NUDGES = 4  # reference steps before relations are looked at
-LOOKED_BACK = 6  # steps of the graph behind the scores
-ONLY_SHAPES = ("View", "Reshape", "Unsafe", "Squeeze", "Unsqueeze", "Flatten", "Clone", "Alias")  # names in that graph
-AVERAGES = ("Mean", "AvgPool", "AdaptiveAvgPool")
 PASSES = 12  # tries until every parameter has met a gradient: some networks skip layers at random
 
 
@@ -265,23 +263,6 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
     return {**values, "places": hiding_places(student, first)}
 
 
-def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
-    """Whether the scores are averages of more numbers, as of a global average pooling: an activation before it cuts
-    none of them."""
-    with torch.enable_grad():
-        scores, _ = attempt(model, images)
-    node = getattr(scores, "grad_fn", None)
-    for _ in range(LOOKED_BACK):
-        if node is None or not node.name().startswith(ONLY_SHAPES):
-            break
-        node = node.next_functions[0][0]
-    if node is None or not node.name().startswith(AVERAGES):
-        return False
-    saved = getattr(node, "_saved_self", None)
-    came = getattr(node, "_saved_self_sym_numel", None) if saved is None else saved.numel()
-    return came is None or bool(came > scores.numel())
-
-
 @probe("model", full=False)
 def response(
     student: Any,
@@ -317,7 +298,7 @@ def response(
         note()
         if not states:
             return None
-        averaged = ends_with_average(model, pictures[:2])
+        averaged, _ = attempt(ends_with_average, model, pictures[:2])
         nudge(model, pictures, torch.from_numpy(labels), NUDGES)
         note()
         note(30.0)
@@ -327,7 +308,7 @@ def response(
             grow(model, factor / grown)
             grown = factor
             note(10.0)
-        values: dict[str, Any] = {"states": states, "averaged": averaged}
+        values: dict[str, Any] = {"states": states, "averaged": bool(averaged)}
         if training is not None:
             values["training"] = to_numpy(training)
         model.train()

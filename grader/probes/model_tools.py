@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from grader.engine.worker.beside_student.describe import describe
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, is_ours
@@ -26,6 +27,8 @@ PLAIN = (int, float, bool, str, type(None))  # types that hold no layer
 FAINT = 1e-8  # of the largest gradient, or of a weight: float32 cannot add less to it
 OF_NUMPY = (torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool)  # the usual ones
 NO_NUMBERS = type("tensor without numbers", (), {})()  # what `plain` gives for one whose numbers cannot be read
+AVERAGES = ("mean.", "avg_pool", "_adaptive_avg_pool")  # names of operations
+COPIES = 1e-2  # numbers that differ by less beside each other than from image to image are one number
 SEED = torch.manual_seed
 
 
@@ -321,6 +324,33 @@ def entered_last(model: nn.Module, images: torch.Tensor) -> dict[str, Any] | Non
 def shape_of(value: Any) -> list[int]:
     value = plain(value)
     return [int(n) for n in value.shape][:8] if is_a(value, torch.Tensor) else []
+
+
+class Averages(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the last average that is taken meanwhile: the numbers, the axes where they are said, what came of it."""
+
+    last: tuple[Any, ...] = ()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.__name__.startswith(AVERAGES):
+            self.last = args[0], args[1] if func.__name__ == "mean.dim" else [], out
+        return out
+
+
+def ends_with_average(model: Any, images: torch.Tensor) -> bool:
+    """Whether the scores are averages of more numbers, as of a global average pooling: an activation before it cuts
+    none of them. Numbers that only ever change together are copies of one."""
+    with torch.no_grad(), Averages() as noted:  # type: ignore[no-untyped-call]
+        scores = score_matrix(model, images)
+    if not noted.last or scores is None:
+        return False
+    values, axes, means = noted.last
+    if means.numel() != scores.numel() or not torch.equal(means.flatten(), scores.flatten()):
+        return False
+    groups = values.movedim(axes, list(range(-len(axes), 0))).reshape(means.numel(), -1).double()
+    sizes = torch.linalg.svdvals(groups - groups.mean(0))
+    return len(sizes) > 1 and bool(sizes[1] > COPIES * sizes[0])
 
 
 @contextmanager
