@@ -67,7 +67,7 @@ def test_gradients(student: Student) -> None:
         return
     judge_weights(weights, network.flag("attached"))
     if not follow_images(network.parts("states", range(4)), chance=True):
-        fail("scores-ignore-image", when=" in training mode")
+        fail("scores-ignore-image", when=", in training mode")
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
