@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from grader.checks.model.companions import judge_companions, judge_sizes
-from grader.checks.model.scores import NOISE, before_output_function, bend_of, close, repeats, sums_to_one
+from grader.checks.model.scores import NOISE, ROUNDING, before_output_function, bend_of, close, repeats, sums_to_one
 from grader.checks.model.states import (
     follow_images,
     hardly_changed,
@@ -21,7 +21,7 @@ from grader.checks.model.states import (
 )
 from grader.checks.model.unusable import BATCH, CLASSES, SCORES, judge_form, network_of, random_images, ready
 from grader.checks.model.weights import NAMES_SHOWN, judge_registered, judge_weights, weights_of
-from grader.engine.check import check, fail, only_where
+from grader.engine.check import check, fail, only_where, waits_for
 from grader.engine.printable import some
 from grader.engine.student import Student
 
@@ -67,14 +67,14 @@ def test_gradients(student: Student) -> None:
         return
     judge_weights(weights, network.flag("attached"))
     if not follow_images(network.parts("states", range(4)), chance=True):
-        fail("scores-ignore-image", when=" in training mode")
+        fail("scores-ignore-image", when=", in training mode")
 
 
 @check("non-linear", part="model", todo=4, calls=CALLS)
 def test_non_linear(student: Student) -> None:
     """The network can bend: it is more than one straight-line function"""
     network = observe_response(student)
-    straight, undone = False, ""
+    bends, undone = None, ""
     for given in states(network, "lines"):
         scores = before_output_function(given)
         if scores is None:
@@ -83,13 +83,13 @@ def test_non_linear(student: Student) -> None:
         bend, spread = bend_of(scores)
         if spread <= NOISE * np.abs(scores).max():
             continue  # nothing depends on the image here, so nothing can be said
-        if bend > 1e-3 * spread:
-            straight = False
+        if bends := bend > 1e-3 * spread + ROUNDING * np.abs(scores).max():
             break
-        straight = True
     if not follow_images(usual_states(network)):
         fail("scores-ignore-image", when="")
-    if straight:
+    if bends is None:
+        waits_for("the scores are raw numbers")  # `raw-scores` names what squeezes them
+    if not bends:
         fail("no-activation", undone=undone)
 
 

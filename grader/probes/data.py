@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from grader.engine.worker.beside_student.probing import attempt, probe
+from grader.engine.worker.beside_student.probing import attempt, is_a, probe
 from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import plain
 
@@ -129,8 +129,8 @@ def look_of(product: Any) -> dict[str, Any]:
 
 def form_of(value: Any) -> dict[str, Any]:
     """Type, dtype and shape of whatever a student's code handed out; of a kind of tensor, what it is as a tensor."""
-    if isinstance(value, torch.Tensor):
-        value = plain(value)
+    value = plain(value)
+    if is_a(value, torch.Tensor):
         return {"type": "Tensor", "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, np.ndarray):
         return {"type": "ndarray", "dtype": str(value.dtype), "shape": list(value.shape)}
@@ -139,10 +139,8 @@ def form_of(value: Any) -> dict[str, Any]:
 
 def numbers_of(tensor: Any) -> np.ndarray | None:
     """A tensor's numbers as float32 or int64, or None when it holds something else."""
-    if not isinstance(tensor, torch.Tensor):
-        return None
     tensor = plain(tensor)
-    if tensor.layout != torch.strided or tensor.is_complex():
+    if not is_a(tensor, torch.Tensor) or tensor.is_complex():
         return None
     kept = tensor.detach().to("cpu")
     numbers: np.ndarray = kept.to(torch.float32 if kept.is_floating_point() else torch.int64).numpy()

@@ -15,13 +15,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from grader.engine.worker.beside_student.probing import MissingName, attempt, is_ours, probe
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, is_ours, probe
 from grader.engine.worker.raised import Raised
 from grader.probes.model_tools import (
     answer_of,
     build,
     created_in_forward,
+    ends_with_average,
     entered_last,
+    felt,
     grow,
     hiding_places,
     idle,
@@ -32,16 +34,16 @@ from grader.probes.model_tools import (
     meet,
     nudge,
     observed,
+    own_classes,
+    parameters_of,
     plain,
     score_matrix,
+    shape_of,
     to_numpy,
     unseeded,
 )
 
 NUDGES = 4  # reference steps before relations are looked at
-LOOKED_BACK = 6  # steps of the graph behind the scores
-ONLY_SHAPES = ("View", "Reshape", "Unsafe", "Squeeze", "Unsqueeze", "Flatten", "Clone", "Alias")  # names in that graph
-AVERAGES = ("Mean", "AvgPool", "AdaptiveAvgPool")
 PASSES = 12  # tries until every parameter has met a gradient: some networks skip layers at random
 
 
@@ -56,14 +58,14 @@ def construct(student: Any) -> dict[str, Any]:
     contained: attributes with layers in lists and the like, where PyTorch knows no layer of the network
     """
     maker = student.function("model", "DigitClassifier")
-    is_class = isinstance(maker, type)
+    is_class = is_a(maker, type)
     lost: list[str] = []
     with local_layers(maker, lost):
         model, raised = attempt(maker)
     if is_ours(model):  # a factory may hand out what is not theirs
         raise MissingName("model", "DigitClassifier", [])
     return {
-        "kind": "class" if is_class else "instance" if isinstance(maker, nn.Module) else type(maker).__name__,
+        "kind": "class" if is_class else "instance" if is_a(maker, nn.Module) else type(maker).__name__,
         "callable": callable(maker),
         "defines": sorted(own_functions(maker)) if is_class else [],
         "inner": inner_functions(maker) if is_class else [],
@@ -76,13 +78,13 @@ def construct(student: Any) -> dict[str, Any]:
 
 
 def contained(student: Any, model: Any) -> list[str]:
-    if not isinstance(model, nn.Module) or "_modules" not in vars(model) or any(True for _ in model.parameters()):
+    if not is_a(model, nn.Module) or "_modules" not in vars(model) or parameters_of(model):
         return []
     return hiding_places(student, model)["containers"]
 
 
 def what_came_out(model: Any) -> dict[str, Any]:
-    is_module = isinstance(model, nn.Module)
+    is_module = is_a(model, nn.Module)
     own = set().union(*(vars(c) for c in type(model).__mro__ if c not in (nn.Module, object)))
     return {
         "type": type(model).__name__,
@@ -94,13 +96,12 @@ def what_came_out(model: Any) -> dict[str, Any]:
 
 def own_functions(maker: type) -> set[str]:
     """Functions written in the class itself or in a base class of the student's."""
-    classes = [c for c in maker.__mro__ if c is not object and not c.__module__.startswith("torch.")]
-    return {n for c in classes for n, v in vars(c).items() if isinstance(v, types.FunctionType)}
+    return {n for c in own_classes(maker) for n, v in vars(c).items() if isinstance(v, types.FunctionType)}
 
 
 def inner_functions(maker: type) -> list[str]:
     """Functions defined inside other functions of the class: what a `def` indented too far becomes."""
-    functions = [v for v in vars(maker).values() if isinstance(v, types.FunctionType)]
+    functions = [v for v in vars(maker).values() if is_a(v, types.FunctionType)]
     return sorted(c.co_name for f in functions for c in f.__code__.co_consts if isinstance(c, types.CodeType))
 
 
@@ -126,13 +127,13 @@ def scores(student: Any, images: np.ndarray, batch_sizes: list[int]) -> dict[str
     accepts = []
     if isinstance(batches[batch_sizes.index(len(largest))]["returned"], Raised):
         for name, other in (("flat", largest.flatten(1)), ("rows", largest[:, 0])):
-            taken, _ = attempt(lambda b=other: build(student).eval()(b.clone()))
-            if isinstance(taken, torch.Tensor) and taken.ndim == 2 and len(taken) == len(largest):
+            taken = plain(attempt(lambda b=other: build(student).eval()(b.clone()))[0])
+            if is_a(taken, torch.Tensor) and taken.ndim == 2 and len(taken) == len(largest):
                 accepts.append(name)
     answer = {"batches": batches, "training": returned_form(out, raised), "accepts": accepts}
     if isinstance(batches[batch_sizes.index(len(largest))]["returned"], Raised):
         model, _ = attempt(lambda: build(student).eval())
-        if isinstance(model, nn.Module) and (stopped := entered_last(model, largest.clone())):
+        if is_a(model, nn.Module) and (stopped := entered_last(model, largest.clone())):
             answer["stopped"] = stopped
     return answer
 
@@ -141,15 +142,15 @@ def returned_form(out: Any, raised: Raised | None) -> dict[str, Any] | Raised:
     """Type, shape, dtype and values of a returned value, without calling anything of the student's on it."""
     if raised is not None:
         return raised
-    if isinstance(out, (tuple, list)):
-        kind = "tuple" if isinstance(out, tuple) else "list"
+    if is_a(out, tuple, list):
+        kind = "tuple" if is_a(out, tuple) else "list"
         return {"type": kind, "items": ", ".join(type(item).__name__ for item in out[:4])}
-    if not isinstance(out, torch.Tensor):
-        return {"type": type(out).__name__}
     out = plain(out)
-    form: dict[str, Any] = {"type": "Tensor", "shape": [int(n) for n in out.shape]}
+    if not is_a(out, torch.Tensor):
+        return {"type": type(out).__name__}
+    form: dict[str, Any] = {"type": "Tensor", "shape": [int(n) for n in out.shape][:9]}
     form["dtype"] = str(out.dtype).removeprefix("torch.")
-    if out.dtype.is_floating_point and out.numel() <= 1_000_000:
+    if out.dtype.is_floating_point and out.ndim <= 9 and out.numel() <= 1_000_000:
         form["values"] = to_numpy(out)
     return form
 
@@ -164,9 +165,10 @@ def learn(
     network: {usable: bool; attached: whether the scores had a graph; tensors; states}, or what was raised
     states: one {scores, alike, others: score matrices} in training mode for the new network, after some steps, and
     then with larger images
-    tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable; random: differs in
-    a second network; connected: a gradient came; largest: size of that gradient; spread: how far its neurons came
-    apart, -1 where they were not alike to begin with; moved: the largest change; influence: how much the scores
+    tensors: lists with one entry per parameter tensor: names; sizes: numbers in it; trainable: so, and parameters()
+    tells of it; random: differs in a second network; connected: a gradient came; largest: size of that gradient, 0
+    where it is too small to move anything; spread: how far its neurons came apart, -1 where they were not alike to
+    begin with; moved: the largest change; influence: how much the scores
     change with it, where no gradient came; idle: neither it nor another of its layer ever had a gradient that is not
     zero, nor changes the scores, whatever the other weights are
     """
@@ -181,30 +183,34 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
         model, other = build(student).eval(), build(student).eval()
     if score_matrix(model, images) is None or score_matrix(other, images) is None:
         return None
-    names = [name for name, _ in model.named_parameters()]
-    parameters = list(model.parameters())
-    start = [p.detach().clone() for p in parameters]
+    names, parameters = list(parameters_of(model)), list(parameters_of(model).values())
+    told = {id(p) for p in model.parameters()}  # what an optimizer is given
+    trainable = [p.requires_grad and id(p) in told for p in parameters]
+    start = {name: p.detach().clone() for name, p in zip(names, parameters)}
+    sizes = [float(p.abs().max()) if p.numel() else 0.0 for p in start.values()]
     connected, largest = [False] * len(names), [0.0] * len(names)
     attached = meet(model, images, labels, connected, largest)
     model.eval()  # dropout would tell identical neurons apart
     nudge(model, images, labels, NUDGES)
     spread, moved = [], []
-    for p, before in zip(parameters, start):
+    for p, before in zip(parameters, start.values()):
         rows = p.detach().flatten(1) if p.ndim >= 2 and p.shape[0] > 1 else torch.zeros(0, 1)
         alike = len(rows) > 1 and bool((before.flatten(1) == before.flatten(1)[:1]).all())
         spread.append(float((rows - rows[:1]).abs().max()) if alike else -1.0)
         moved.append(float((p.detach() - before).abs().max()) if p.numel() else 0.0)
     for _ in range(PASSES):
-        if all(c or not p.requires_grad for c, p in zip(connected, parameters)) and all(largest):
+        if all(c or not p.requires_grad for c, p in zip(connected, parameters)) and all(felt(largest, sizes)):
             break
         attached = meet(model, images, labels, connected, largest) or attached
         nudge(model, images, labels, 1)
     model.eval()
+    largest = felt(largest, sizes)
+    others = parameters_of(other)
     tensors = {
         "names": names,
         "sizes": [p.numel() for p in parameters],
-        "trainable": [p.requires_grad for p in parameters],
-        "random": [bool((p != q).any()) for p, q in zip(start, other.parameters())],
+        "trainable": trainable,
+        "random": [name not in others or not torch.equal(p, others[name]) for name, p in start.items()],
         "connected": connected,
         "largest": largest,
         "spread": spread,
@@ -216,7 +222,7 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
         given = {name: score_matrix(network, kind * factor, seed=1) for name, kind in shown.items()}
         if all(scores is not None for scores in given.values()):
             states.append({name: to_numpy(scores) for name, scores in given.items()})
-    tensors["idle"] = idle(model.eval(), images, largest)
+    tensors["idle"] = idle(model.eval(), parameters, images, largest)
     return {"attached": attached, "tensors": tensors, "states": states}
 
 
@@ -239,39 +245,22 @@ def copied(student: Any, images: torch.Tensor, labels: torch.Tensor) -> dict[str
     if score_matrix(second, images) is None or score_matrix(first, images) is None:
         return None
     once, again = (to_numpy(score_matrix(first, images, seed=1)) for _ in range(2))
-    mine = {id(p) for p in first.parameters()}
+    mine = {id(p): p for p in parameters_of(first).values()}
     values: dict[str, Any] = {
-        "shared": [name for name, p in second.named_parameters() if id(p) in mine],
-        "parameters": sum(p.numel() for p in first.parameters()),
+        "shared": [name for name, p in parameters_of(second).items() if id(p) in mine],
+        "parameters": sum(p.numel() for p in mine.values()),
         "created": created_in_forward(first, images),
         "once": once,
         "again": again,
     }
     nudge(first, images, labels, NUDGES)
     out = score_matrix(first, images, seed=1)
-    values["stray"] = [str(list(t.shape)) for t in leaves(out) if id(t) not in mine]
+    values["stray"] = [str(shape_of(t)) for t in leaves(out) if id(t) not in mine]
     values["original"] = to_numpy(out)
     values["original_again"] = to_numpy(score_matrix(first, images, seed=1))
-    second.load_state_dict(first.state_dict(), strict=False)
+    nn.Module.load_state_dict(second, nn.Module.state_dict(first), strict=False)
     values["copy"] = to_numpy(score_matrix(second, images, seed=1))
     return {**values, "places": hiding_places(student, first)}
-
-
-def ends_with_average(model: nn.Module, images: torch.Tensor) -> bool:
-    """Whether the scores are averages of more numbers, as of a global average pooling: an activation before it cuts
-    none of them."""
-    with torch.enable_grad():
-        scores, _ = attempt(model, images)
-    node = getattr(scores, "grad_fn", None)
-    for _ in range(LOOKED_BACK):
-        if node is None or not node.name().startswith(ONLY_SHAPES):
-            break
-        node = node.next_functions[0][0]
-    if node is None or not node.name().startswith(AVERAGES):
-        return False
-    saved = getattr(node, "_saved_self", None)
-    came = getattr(node, "_saved_self_sym_numel", None) if saved is None else saved.numel()
-    return came is None or bool(came > scores.numel())
 
 
 @probe("model", full=False)
@@ -309,7 +298,7 @@ def response(
         note()
         if not states:
             return None
-        averaged = ends_with_average(model, pictures[:2])
+        averaged, _ = attempt(ends_with_average, model, pictures[:2])
         nudge(model, pictures, torch.from_numpy(labels), NUDGES)
         note()
         note(30.0)
@@ -319,7 +308,7 @@ def response(
             grow(model, factor / grown)
             grown = factor
             note(10.0)
-        values: dict[str, Any] = {"states": states, "averaged": averaged}
+        values: dict[str, Any] = {"states": states, "averaged": bool(averaged)}
         if training is not None:
             values["training"] = to_numpy(training)
         model.train()

@@ -23,7 +23,7 @@ def judge_companions(network: Answer, order: np.ndarray, changed: list[int]) -> 
         float(np.abs(ordered - same[order]).max()),
         *(float(np.abs(scores - same)[np.arange(BATCH) != i].max()) for i, scores in with_others.items()),
     )
-    depends = strangers or not close(beside_others[:half], same[:half])
+    depends = strangers or not close(beside_others[:half], same[:half], same)
     columns = same.astype(np.float64)
     if depends and (sums_to_one(columns, axis=0) or sums_to_one(np.exp(np.minimum(columns, 1)), axis=0)):
         fail("softmax-over-batch")
@@ -36,13 +36,14 @@ def judge_companions(network: Answer, order: np.ndarray, changed: list[int]) -> 
     if not close(ordered, same[order]):
         places = sorted(moved_rows(ordered, same[order]))
         fail("place-in-batch-matters", place=places[0] + 1, places=len(places), batch=BATCH)
-    judge_alone(network, same[:1])
+    judge_alone(network, same)
 
 
-def judge_alone(network: Answer, in_batch: np.ndarray) -> None:
+def judge_alone(network: Answer, same: np.ndarray) -> None:
     """An image that comes alone must get the scores that it gets in a batch."""
+    in_batch = same[:1]
     alone = network.array("alone", (1, None)) if "alone" in network else in_batch
-    if alone.shape == in_batch.shape and not close(alone, in_batch):
+    if alone.shape == in_batch.shape and not close(alone, in_batch, same):
         off = float(np.abs(alone - in_batch).max())
         fail("batch-statistics", sign=f"the scores of an image change by {off:.2g} when it comes alone")
 
@@ -57,6 +58,6 @@ def judge_sizes(network: Answer, sizes: list[int]) -> None:
         if batch["scores"] is None:
             fail("fixed-batch-size", works=str(BATCH), fails=str(size), message="there is not one row for each image")
         scores = batch.array("scores", (size, same.shape[1]))
-        if not close(scores, same[:size]):
+        if not close(scores, same[:size], same):
             message = "the same images get other scores"
             fail("fixed-batch-size", works=str(BATCH), fails=str(size), message=message)

@@ -5,22 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 SMALLEST = 1e-37  # float32 has no exact numbers much nearer to 0
-NOISE = 1e-4  # float32 arithmetic in another order differs by less than this, relative to the largest score
+NOISE = 1e-4  # float32 arithmetic in another order differs by less than this, relative to how much the scores differ
+ROUNDING = 2e-6  # and by no more than this, relative to the largest score
 
 
-def close(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(a.shape == b.shape and np.abs(a - b).max() <= NOISE * (1e-3 + np.abs(b).max()))
+def noise(scores: np.ndarray) -> float:
+    """How far scores may lie apart that are the same. What all of an image, or all of a class, have in common could be
+    as large as anybody likes, and is no measure."""
+    apart = scores.astype(np.float64)
+    for axis in (0, 1):
+        apart = apart - (apart.mean(axis=axis, keepdims=True) if apart.shape[axis] > 1 else 0)
+    return float(max(NOISE * (1e-3 + np.abs(apart).max()), ROUNDING * np.abs(scores).max()))
+
+
+def close(a: np.ndarray, b: np.ndarray, among: np.ndarray | None = None) -> bool:
+    """Whether a and b, which may be some of the scores `among` others, are the same."""
+    return bool(a.shape == b.shape and np.abs(a - b).max() <= noise(b if among is None else among))
 
 
 def repeats(a: np.ndarray, b: np.ndarray) -> bool:
     """The very same call twice: only the last bit may differ, and nan is nan."""
-    return bool(np.allclose(a, b, rtol=0, atol=2e-6 * (1e-3 + np.abs(b).max()), equal_nan=True))
+    return bool(np.allclose(a, b, rtol=0, atol=ROUNDING * (1e-3 + np.abs(b).max()), equal_nan=True))
 
 
 def moved_rows(scores: np.ndarray, before: np.ndarray) -> set[int]:
     """The rows that are not what they were."""
-    limit = NOISE * (1e-3 + np.abs(before).max())
-    return {int(i) for i in np.flatnonzero(np.abs(scores - before).max(axis=1) > limit)}
+    return {int(i) for i in np.flatnonzero(np.abs(scores - before).max(axis=1) > noise(before))}
 
 
 def sums_to_one(scores: np.ndarray, axis: int) -> bool:
@@ -30,12 +40,13 @@ def sums_to_one(scores: np.ndarray, axis: int) -> bool:
 def before_output_function(scores: np.ndarray) -> np.ndarray | None:
     """Undo a softmax or sigmoid at the end: it must not pass for the missing bend between the layers.
 
-    None where it cannot be undone, because float32 has rounded some of what it gave to 0 or 1.
+    Where float32 has rounded what a softmax gave to 0, the lowest value stands, which `bend_of` leaves out.
+    None where a sigmoid cannot be undone, because some of what it gave is rounded to 0 or 1.
     """
     if scores.min() < 0 or scores.max() > 1 or np.ptp(scores) == 0:
         return scores
     if sums_to_one(scores, axis=1):
-        return np.asarray(np.log(scores)) if scores.min() > SMALLEST else None
+        return np.asarray(np.log(np.maximum(scores, SMALLEST)))
     if sums_to_one(scores, axis=0):
         return scores
     if scores.min() <= SMALLEST or scores.max() >= 1 - 1e-4:

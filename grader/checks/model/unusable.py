@@ -197,7 +197,7 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
     width = re.search(r"running_mean should contain (\d+) elements not (\d+)", message)
     if width:
         fail("widths-do-not-fit", expects=int(width[2]), gets=int(width[1]), message=message, came_from=raised)
-    shape = re.search(r"shape '\[([\d, ]+)\]' is invalid for input of size (\d+)", message)
+    shape = re.search(r"shape '\[(\d+(?:, \d+)*)\]' is invalid for input of size (\d+)", message)
     if shape:
         wanted, there = math.prod(map(int, shape[1].split(","))), int(shape[2])
         if wanted == PIXELS < there and there % PIXELS == 0:
@@ -213,6 +213,10 @@ def judge_exception(raised: Raised, accepts: Sequence[str] = (), answer: Answer 
     ):
         if re.search(pattern, message):
             fail(finding, message=message, came_from=raised)
+    if raised.type == "BackwardStopped":
+        fail("backward-stops", message=message)
+    if raised.type == "WeightsWithoutNumbers":
+        fail("weights-without-numbers", names=message)
     if raised.type == "TypeError" and not raised.frames and re.search(r"forward\(\) (takes|missing)", message):
         too_many = re.search(r"takes \d+ positional arguments? but \d+", message)
         fail("self-missing" if too_many else "forward-needs-arguments", todo=4, function="forward", message=message)
