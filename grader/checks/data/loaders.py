@@ -35,6 +35,12 @@ MOST_UNKNOWN = 0.5  # above this, what is known of the others says nothing
 WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
 FEWEST = 0.2  # of the pictures that a loader should serve: with fewer there is nothing to judge
 TURNS = {"train": 3, "val": 2, "test": 2}  # passes that are told: the first two, and the last
+FRESH = {  # calls that are the first of a process: {name: {argument: where it differs from `main`, which one is given}}
+    "elsewhere": {},
+    "other_fraction": {"val_fraction": "other_fraction"},
+    "other_seed": {"seed": "other_seed"},
+    "other_root": {"root": "large_root"},
+}
 NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
 
@@ -119,14 +125,12 @@ class Served:
         return self.told(call).part(call).part("loaders").part(name).parts("passes", count)[turn]
 
     def told(self, call: str) -> Answer:
-        """The observation in which make_loaders was called so."""
-        return self.elsewhere if call == "elsewhere" else self.answer
-
-    @cached_property
-    def elsewhere(self) -> Answer:
-        """The same call in another process, with other random numbers."""
-        asked = {name: self.arguments[name] for name in ("root", "batch_size", "val_fraction", "seed", "limit")}
-        return self.student.observe("data.split", dice=self.arguments["other_seed"], **asked)
+        """The observation in which make_loaders was called so: another process for those of FRESH."""
+        if call not in FRESH:
+            return self.answer
+        names = ("root", "batch_size", "val_fraction", "seed", "limit")
+        asked = {name: self.arguments[FRESH[call].get(name, name)] for name in names}
+        return self.student.observe("data.split", call=call, dice=self.arguments["other_seed"], **asked)
 
     def drawn(self, name: str) -> int:
         """How many pictures the loader's own sampler draws, or -1."""

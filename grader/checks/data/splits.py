@@ -8,6 +8,7 @@ import numpy as np
 
 from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, Pass, Served
 from grader.checks.data.tracers import UNKNOWN
+from grader.engine.answer import SOME
 from grader.engine.check import fail
 
 
@@ -53,6 +54,10 @@ def judge_val_size(served: Served) -> None:
     if abs(got - (count - expected)) <= 10:
         fail("split-sizes-swapped", **facts)
     resized = len(served.read("val", call="resized").ids)
+    if abs(got - expected) <= 10 < abs(resized - other):
+        at_first = len(served.read("val", call="other_fraction").ids)
+        if abs(at_first - other) <= 10:
+            fail("earlier-call-kept", argument="val_fraction", value=fractions[1], before=fractions[0])
     if abs(got - expected) > 20 and abs(resized - got) <= 3:
         fail("val-fraction-ignored", other_fraction=fractions[1], other_got=resized, **facts)
     meant, spare = got, 0
@@ -127,6 +132,8 @@ def judge_seed(served: Served, val: set[int]) -> None:
         if again != val:
             fail("split-not-from-seed", seed=tracers.seeds["seed"], same=len(again & val), total=len(val))
     reseeded = set(served.read("val", call="reseeded").ids.tolist()) - {UNKNOWN}
+    if reseeded == val and set(served.read("val", call="other_seed").ids.tolist()) - {UNKNOWN} != val:
+        fail("earlier-call-kept", argument="seed", value=tracers.seeds["other_seed"], before=tracers.seeds["seed"])
     places = np.sort(np.fromiter(val, dtype=np.int64))
     classes = len(np.unique(tracers.labels[places]))
     if np.ptp(places) == len(places) - 1 and reseeded == val:
@@ -161,4 +168,8 @@ def judge_long_file(served: Served) -> None:
         long.end_if_raised("error")
         seen += long.integer("counted" if "counted" in long else "length")
     if seen < total - 10 - max(served.read("train").sizes):  # a last batch of training may be dropped
+        served.require_loaders("other_root")
+        at_first = served.observed("val", call="other_root").integers("sizes", SOME)
+        if sum(at_first) > seen:  # the probe reads no further than to its limit
+            fail("earlier-call-kept", argument="root", value="a second folder", before="a first one")
         fail("pictures-missing", loader=TITLES["train"], missing=total - max(seen, 0), total=total)
