@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from grader.checks.data.pixels import CALLS, judge_transform
 from grader.checks.data.tracers import (
+    CERTAIN,
     MOVED_LOOK,
     PIXELS,
     UNKNOWN,
@@ -22,7 +24,8 @@ from grader.checks.data.tracers import (
     resembling,
 )
 from grader.checks.secret_digits import written
-from grader.checks.views import turned
+from grader.checks.views import correlations, turned
+from grader.digits import FILES
 from grader.engine.answer import SOME, Answer, Raised
 from grader.engine.check import Failed, Finding, fail, waits_for
 from grader.engine.endings import NotSeen, ProtocolBroken
@@ -41,6 +44,7 @@ FRESH = {  # calls that are the first of a process: {name: {argument: where it d
     "other_seed": {"seed": "other_seed"},
     "other_root": {"root": "large_root"},
 }
+HEADER, BEGINS = 16, 81  # bytes of a file before its first picture, and so many at which it may be begun
 NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
 
@@ -208,9 +212,19 @@ class Served:
         if first.match.unknown_share < 0.5 or self.changing(name):
             return
         self.blame_transform()
+        self.require_in_step(name)
         if self.observed(name).flag("endless") or not first.known.any():
             unknown = int((~first.known).sum())
             fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
+
+    def require_in_step(self, name: str) -> None:
+        """Stop when the test pictures are the bytes of their file, begun at another one than the first picture's."""
+        shown = self.read("test").images[:8].reshape(1, -1)
+        file = np.fromfile(Path(self.arguments["root"]) / "MNIST" / "raw" / FILES["test_images"], np.uint8)
+        alike = correlations(np.stack([file[begin:][: shown.size] for begin in range(BEGINS)]), shown)
+        begin = int(alike.argmax())
+        if begin != HEADER and alike.max() > CERTAIN:
+            fail("pictures-out-of-step", loader=TITLES[name], begin=begin, header=HEADER)
 
     def changing(self, name: str) -> bool:
         """Whether a second pass serves other images, whoever they are."""
