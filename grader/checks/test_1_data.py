@@ -25,6 +25,7 @@ from grader.engine.check import check, fail, only_where
 from grader.engine.student import Student
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
+BY_CLASS = 0.8  # of the training pictures: sorted inside of each batch, fewer follow one of their class
 ALIKE = 0.1  # of the range of grey values: how far the loaders of a random transform may differ
 
 
@@ -89,6 +90,8 @@ def test_reshuffle(student: Student) -> None:
         pairs = [{frozenset(pair) for pair in zip(p.ids.tolist(), p.ids.tolist()[1:])} for p in (first, second)]
         if len(pairs[0] & pairs[1]) > len(pairs[0]) / 2 and first.match.unknown_share <= FEW_UNKNOWN:
             fail("train-not-reshuffled", order="most pictures have the same neighbours, wherever a pass begins")
+    if not odd_sizes(served):
+        judge_mixed(served)
 
 
 def judge_same_order(served: Served, one: int, other: int) -> None:
@@ -101,6 +104,16 @@ def judge_same_order(served: Served, one: int, other: int) -> None:
         in_file = bool((np.diff(first[both]) > 0).all())
         order = "the order of the file" if in_file else "mixed once, and then always the same"
         fail("train-not-reshuffled", order=order)
+
+
+def judge_mixed(served: Served) -> None:
+    """Fail when in each pass nearly every picture follows one of its own class."""
+    for one in served.turns("train"):
+        labels = served.tracers.labels[one.ids[one.known]]
+        alike, pairs = int((labels[1:] == labels[:-1]).sum()), len(labels) - 1
+        if alike <= BY_CLASS * pairs or one.match.unknown_share > FEW_UNKNOWN:
+            return
+    fail("training-class-by-class", alike=alike, pairs=pairs)
 
 
 # --- batches
@@ -144,20 +157,24 @@ def without_batch(kind: Answer) -> str:
     return kind.text("shape").removeprefix("B").removeprefix(" x ")
 
 
+def odd_sizes(served: Served) -> list[int]:
+    """The sizes of the batches in a training pass that has more than one short batch, or a longer one; if there is."""
+    asked, passes = served.tracers.sizes["batch_size"], [one.sizes for one in served.turns("train")]
+    return next((s for s in passes if max(s) > asked or s.count(asked) < max(len(s) - 1, 1)), [])
+
+
 def judge_batch_size(served: Served) -> None:
-    asked = served.tracers.sizes["batch_size"]
-    for one in served.turns("train"):
-        sizes = one.sizes
-        if max(sizes) > asked or sizes.count(asked) < max(len(sizes) - 1, 1):
-            break
-    else:
-        return  # one short batch at most, wherever it comes
-    full = max(sizes, key=sizes.count)
+    sizes = odd_sizes(served)
+    if not sizes:
+        return
+    first, labels = served.read("train"), served.tracers.labels
+    if all(len(set(labels[first.ids[rows]])) == 1 for rows in first.batches):
+        judge_mixed(served)  # one class in each batch leaves many short
     other = served.read("train", call="resized").sizes[0]
     fail(
         "batch-size-ignored",
-        asked=asked,
-        got=full,
+        asked=served.tracers.sizes["batch_size"],
+        got=max(sizes, key=sizes.count),
         other_asked=served.tracers.sizes["other_batch_size"],
         other_got=other,
     )
