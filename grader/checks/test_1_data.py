@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, TURNS, Pass, Served, alone, known_pictures
+from grader.checks.data.loaders import DARKER, FEW_UNKNOWN, NAMES, TITLES, TURNS, Pass, Served, alone, known_pictures
 from grader.checks.data.pixels import (
     SHAPES,
     GreyMap,
@@ -18,14 +18,16 @@ from grader.checks.data.pixels import (
     same_at_each_place,
 )
 from grader.checks.data.splits import judge_splits
-from grader.checks.data.tracers import UNKNOWN
+from grader.checks.data.tracers import PIXELS, UNKNOWN
 from grader.checks.views import TRANSPOSED, VIEWS
-from grader.engine.answer import Answer
-from grader.engine.check import check, fail, only_where
+from grader.engine.answer import SOME, Answer
+from grader.engine.check import Failed, check, fail, only_where
+from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
 BY_CLASS = 0.8  # of the training pictures: sorted inside of each batch, fewer follow one of their class
+ANOTHER = 0.02  # of the range: a smaller difference can be a rounded constant, or numbers kept in half precision
 ALIKE = 0.1  # of the range of grey values: how far the loaders of a random transform may differ
 
 
@@ -66,6 +68,7 @@ def test_preparation(student: Student) -> None:
     judge_steadiness(served)
     judge_same_map(served)
     judge_test_file_unused(served)
+    judge_transform_used(served)
 
 
 @check("splits", part="data", todo=2, calls=("data.make_loaders",))
@@ -344,3 +347,26 @@ def judge_test_file_unused(served: Served) -> None:
     changed, compared = changed_pictures(before, after)
     if changed:
         fail("scale-learnt-from-test", changed=changed, compared=compared)
+
+
+def judge_transform_used(served: Served) -> None:
+    """Loaders that prepare in another way than make_transform must have learnt it: then it changes with the file."""
+    if served.transform_finding is not None:
+        return
+    try:
+        answer, pictures = alone(served.student)
+        outputs = answer.array("outputs", (SOME, len(pictures), PIXELS))
+        wanted, own = grey_map(pictures.reshape(-1, PIXELS), outputs[0]), map_of(served.read("train"))
+        if own.differs(wanted) <= ANOTHER:
+            return
+        darker = map_of(served.read("val", call="darker"), DARKER)
+    except (Failed, NotSeen, ProtocolBroken):
+        return  # a make_transform that gives nothing, or loaders that refuse such a file
+    if darker.differs(own) <= ANOTHER:
+        facts: dict[str, Any] = {"wanted_black": wanted.black, "wanted_white": wanted.white}
+        fail("transform-not-used", black=own.black, white=own.white, **facts)
+
+
+def map_of(one: Pass, darker: int = 1) -> GreyMap:
+    """From the grey values of the file, which were divided by `darker`, to those of a pass."""
+    return grey_map(one.original[one.known] // darker, one.images[one.known])

@@ -43,7 +43,9 @@ FRESH = {  # calls that are the first of a process: {name: {argument: where it d
     "other_fraction": {"val_fraction": "other_fraction"},
     "other_seed": {"seed": "other_seed"},
     "other_root": {"root": "large_root"},
+    "darker": {"root": "dark_root"},
 }
+DARKER = 4  # what the grey values of a file are divided by, for the same pictures in much less light
 HEADER, BEGINS = 16, 81  # bytes of a file before its first picture, and so many at which it may be begun
 NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
 NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
@@ -77,7 +79,7 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
     """The files of this run and the arguments of the one observation all checks of loaders share."""
     tracers = make_tracers(student.rng("data.tracers"))
     train, test = tracers.file("train"), tracers.file("test")
-    dark = (test[0] // 4, test[1])  # the same test file, much darker
+    dark = (test[0] // DARKER, test[1])
     repeat = np.sort(np.arange(tracers.long_count) % len(train[0]))
     arguments = {
         "root": written(student, *train, *test),
@@ -98,7 +100,7 @@ def alone(student: Student) -> tuple[Answer, np.ndarray]:
 
 def found_alone(student: Student) -> Finding | None:
     """What the check of TODO 1 says: a fault made there is not made a second time here. None where it says nothing,
-    or where make_transform gives nothing to look at: loaders need not use it."""
+    or where make_transform gives nothing to look at."""
     try:
         judge_transform(*alone(student))
     except Failed as failed:
@@ -133,8 +135,14 @@ class Served:
         if call not in FRESH:
             return self.answer
         names = ("root", "batch_size", "val_fraction", "seed", "limit")
-        asked = {name: self.arguments[FRESH[call].get(name, name)] for name in names}
+        given = self.arguments | (self.dark_root() if call == "darker" else {})
+        asked = {name: given[FRESH[call].get(name, name)] for name in names}
         return self.student.observe("data.split", call=call, dice=self.arguments["other_seed"], **asked)
+
+    def dark_root(self) -> dict[str, str]:
+        """A folder in which the training file is darker: hardly anybody is asked for it."""
+        images, labels = self.tracers.file("train")
+        return {"dark_root": written(self.student, images // DARKER, labels, *self.tracers.file("test"))}
 
     def drawn(self, name: str) -> int:
         """How many pictures the loader's own sampler draws, or -1."""
