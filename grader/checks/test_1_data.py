@@ -67,6 +67,7 @@ def test_preparation(student: Student) -> None:
         return  # the check of TODO 1 says so
     judge_steadiness(served)
     judge_same_map(served)
+    judge_all_known(served)
     judge_test_file_unused(served)
     judge_transform_used(served)
 
@@ -323,6 +324,14 @@ def judge_same_map(served: Served) -> None:
             judge_each_image(original[:40], image[:40], f"the {TITLES[name]} loader", todo=2)
             fail("picture-changed", todo=2, where=f"the {TITLES[name]} loader")
     fail("prepared-differently-at-each-place", loader=TITLES["test"])
+
+
+def judge_all_known(served: Served) -> None:
+    """Where one map prepares all that is known, and nothing moves, the rest is in no file."""
+    for name in NAMES:
+        for one in served.turns(name):
+            if unknown := int((~one.known).sum()):
+                fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(one.ids))
 
 
 def judge_equal(served: Served, maps: dict[str, GreyMap]) -> None:
