@@ -20,6 +20,7 @@ from grader.checks.data.tracers import (
     Tracers,
     draw_pictures,
     make_tracers,
+    on_black,
     recognise,
     resembling,
 )
@@ -94,7 +95,8 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
 
 def alone(student: Student) -> tuple[Answer, np.ndarray]:
     """What make_transform does in a process of its own, and the pictures that it was given there."""
-    pictures = draw_pictures(student.rng("data.transform"), 6)
+    rng = student.rng("data.transform")
+    pictures = np.concatenate([draw_pictures(rng, 4), on_black(draw_pictures(rng, 2), rng)])
     return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
 
 

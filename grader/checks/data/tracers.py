@@ -118,6 +118,14 @@ def draw_pictures(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.rint(grey).astype(np.uint8).reshape(count, 28, 28)
 
 
+def on_black(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As digits are: black, but for a part of each picture, which need not be in the middle."""
+    seen = np.zeros(pictures.shape, dtype=bool)
+    for one, top, left in zip(seen, rng.integers(1, 11, len(seen)), rng.integers(1, 18, len(seen))):
+        one[top : top + 16, left : left + 9] = True
+    return np.where(seen, pictures, 0).astype(np.uint8)
+
+
 def recognise(images: np.ndarray, pictures: np.ndarray, met: dict[bytes, tuple[int, int]]) -> Match:
     """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round.
 
