@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, Pass, Served
+from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served
+from grader.checks.data.observation import NAMES, TITLES
 from grader.checks.data.tracers import UNKNOWN
 from grader.engine.answer import SOME
 from grader.engine.check import fail
