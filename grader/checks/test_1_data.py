@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, TURNS, Pass, Served, alone, known_pictures
-from grader.checks.data.pixels import (
-    SHAPES,
-    GreyMap,
-    grey_map,
-    judge_each_image,
-    judge_map,
-    judge_transform,
-    same_at_each_place,
+from grader.checks.data.loaders import FEW_UNKNOWN, Served, known_pictures
+from grader.checks.data.observation import NAMES, TITLES, TURNS, alone
+from grader.checks.data.pixels import SHAPES, judge_transform
+from grader.checks.data.preparation import (
+    follows_transform,
+    judge_all_known,
+    judge_each_batch,
+    judge_same_map,
+    judge_steadiness,
+    judge_test_file_unused,
+    judge_transform_used,
+    passes_chance_on,
+    unsteady,
 )
 from grader.checks.data.splits import judge_splits
 from grader.checks.data.tracers import UNKNOWN
@@ -24,8 +27,7 @@ from grader.engine.answer import Answer
 from grader.engine.check import check, fail, only_where
 from grader.engine.student import Student
 
-SMALL = 1e-4  # differences below this part of a value's range are rounding
-ALIKE = 0.1  # of the range of grey values: how far the loaders of a random transform may differ
+BY_CLASS = 0.8  # of the training pictures: sorted inside of each batch, fewer follow one of their class
 
 
 @check("transform", part="data", todo=1, calls=("data.make_transform",))
@@ -64,7 +66,9 @@ def test_preparation(student: Student) -> None:
         return  # the check of TODO 1 says so
     judge_steadiness(served)
     judge_same_map(served)
+    judge_all_known(served)
     judge_test_file_unused(served)
+    judge_transform_used(served)
 
 
 @check("splits", part="data", todo=2, calls=("data.make_loaders",))
@@ -89,6 +93,8 @@ def test_reshuffle(student: Student) -> None:
         pairs = [{frozenset(pair) for pair in zip(p.ids.tolist(), p.ids.tolist()[1:])} for p in (first, second)]
         if len(pairs[0] & pairs[1]) > len(pairs[0]) / 2 and first.match.unknown_share <= FEW_UNKNOWN:
             fail("train-not-reshuffled", order="most pictures have the same neighbours, wherever a pass begins")
+    if not odd_sizes(served):
+        judge_mixed(served)
 
 
 def judge_same_order(served: Served, one: int, other: int) -> None:
@@ -101,6 +107,16 @@ def judge_same_order(served: Served, one: int, other: int) -> None:
         in_file = bool((np.diff(first[both]) > 0).all())
         order = "the order of the file" if in_file else "mixed once, and then always the same"
         fail("train-not-reshuffled", order=order)
+
+
+def judge_mixed(served: Served) -> None:
+    """Fail when in each pass nearly every picture follows one of its own class."""
+    for one in served.turns("train"):
+        labels = served.tracers.labels[one.ids[one.known]]
+        alike, pairs = int((labels[1:] == labels[:-1]).sum()), len(labels) - 1
+        if alike <= BY_CLASS * pairs or one.match.unknown_share > FEW_UNKNOWN:
+            return
+    fail("training-class-by-class", alike=alike, pairs=pairs)
 
 
 # --- batches
@@ -144,20 +160,24 @@ def without_batch(kind: Answer) -> str:
     return kind.text("shape").removeprefix("B").removeprefix(" x ")
 
 
+def odd_sizes(served: Served) -> list[int]:
+    """The sizes of the batches in a training pass that has more than one short batch, or a longer one; if there is."""
+    asked, passes = served.tracers.sizes["batch_size"], [one.sizes for one in served.turns("train")]
+    return next((s for s in passes if max(s) > asked or s.count(asked) < max(len(s) - 1, 1)), [])
+
+
 def judge_batch_size(served: Served) -> None:
-    asked = served.tracers.sizes["batch_size"]
-    for one in served.turns("train"):
-        sizes = one.sizes
-        if max(sizes) > asked or sizes.count(asked) < max(len(sizes) - 1, 1):
-            break
-    else:
-        return  # one short batch at most, wherever it comes
-    full = max(sizes, key=sizes.count)
+    sizes = odd_sizes(served)
+    if not sizes:
+        return
+    first, labels = served.read("train"), served.tracers.labels
+    if all(len(set(labels[first.ids[rows]])) == 1 for rows in first.batches):
+        judge_mixed(served)  # one class in each batch leaves many short
     other = served.read("train", call="resized").sizes[0]
     fail(
         "batch-size-ignored",
-        asked=asked,
-        got=full,
+        asked=served.tracers.sizes["batch_size"],
+        got=max(sizes, key=sizes.count),
         other_asked=served.tracers.sizes["other_batch_size"],
         other_got=other,
     )
@@ -205,125 +225,3 @@ def judge_labels_of_moving(served: Served, name: str, turn: int) -> None:
     wrong = int((labels[rows] != served.tracers.labels[ids[rows]]).sum())
     if wrong > len(rows) / 10 + 1:  # single ones may be taken for another picture
         fail("labels-do-not-match", loader=TITLES[name], wrong=wrong, total=len(rows))
-
-
-# --- preparation
-
-
-def follows_transform(served: Served, name: str) -> bool:
-    """Whether the loader's pictures are what make_transform alone gives for the same pictures, number by number."""
-    outputs = served.outputs
-    if outputs is None or any(unsteady(served, name)[0] for name in NAMES):
-        return False
-    for one in served.turns(name):
-        if one.match.unknown_share > FEW_UNKNOWN or outputs.shape[1] != one.images.shape[1]:
-            return False
-        wanted = outputs[one.ids[one.known]]
-        if np.abs(one.images[one.known] - wanted).max() > SMALL * max(float(np.ptp(wanted)), 1e-6):
-            return False
-    return True
-
-
-def judge_each_batch(served: Served, name: str) -> None:
-    """One clean function inside each batch, another one in the next: scaled by the batch's own numbers."""
-    first = served.read(name)
-    known = first.known
-    if first.match.unknown_share > 0.05 or grey_map(first.original[known], first.images[known]).is_function:
-        return
-    maps = []
-    for rows in first.batches:
-        rows = rows[known[rows]]
-        if len(rows) > 1:
-            maps.append(grey_map(first.original[rows], first.images[rows]))
-    if len(maps) > 1 and all(m.is_function for m in maps):
-        fail("scaled-batch-by-batch", loader=TITLES[name], first=maps[0].white, second=maps[1].white)
-
-
-def passes_chance_on(served: Served) -> bool:
-    """Whether make_transform is random, and all loaders pass that on alike, as far as their grey values tell."""
-    inherited = served.transform_finding
-    if inherited is None or inherited.id != "transform-is-random":
-        return False
-    if not all(unsteady(served, name)[0] for name in NAMES):
-        return False
-    ranges = np.array([np.quantile(served.read(name).images, (0.01, 0.5, 0.99)) for name in NAMES])
-    return bool(np.ptp(ranges, axis=0).max() <= ALIKE * np.ptp(ranges))
-
-
-def unsteady(served: Served, name: str) -> tuple[int | str, int]:
-    """(how many pictures are another tensor in a later pass, or "many"; how many were compared)"""
-    first, *later = served.turns(name)
-    changed, compared = max(changed_pictures(first, one) for one in later)
-    if not changed and first.match.unknown_share > 0.05 and served.changing(name):
-        return "many", len(first.ids)
-    return changed, compared
-
-
-def judge_steadiness(served: Served) -> None:
-    """The same picture in all passes must be the same tensor."""
-    for name in ("test", "val", "train"):
-        changed, compared = unsteady(served, name)
-        if not changed:
-            continue
-        inherited = served.transform_finding
-        if inherited is not None and inherited.id == "transform-is-random":
-            served.blame_transform()
-        facts: dict[str, Any] = {"loader": TITLES[name], "changed": changed, "compared": compared}
-        fail("training-is-augmented" if name == "train" else "evaluation-is-random", **facts)
-
-
-def changed_pictures(first: Pass, second: Pass) -> tuple[int, int]:
-    """How many pictures recognised in both passes are not the same tensor, and how many were compared."""
-    common, at_first, at_second = np.intersect1d(first.ids, second.ids, return_indices=True)
-    keep = common != UNKNOWN
-    a, b = first.images[at_first[keep]], second.images[at_second[keep]]
-    if not len(a):
-        return 0, 0
-    return int((np.abs(a - b).max(axis=1) > SMALL * max(float(np.ptp(a)), 1e-6)).sum()), len(a)
-
-
-def judge_same_map(served: Served) -> None:
-    """One increasing function of the grey value, the same in all three loaders."""
-    maps: dict[str, GreyMap] = {}
-    originals, images = [], []
-    for name in NAMES:
-        first = served.read(name)
-        if not np.isfinite(first.images).all():
-            fail("pixels-not-finite", todo=2, where=f"the {TITLES[name]} loader")
-        originals.append(first.original[first.known])
-        images.append(first.images[first.known])
-        maps[name] = grey_map(originals[-1], images[-1])
-    if all(m.is_function for m in maps.values()):
-        judge_equal(served, maps)
-        return judge_map(maps["train"], "your loaders", todo=2)
-    if same_at_each_place(np.concatenate(originals), np.concatenate(images)):
-        return
-    for name, original, image in zip(NAMES, originals, images):
-        if not maps[name].is_function and not same_at_each_place(original, image):
-            judge_each_image(original[:40], image[:40], f"the {TITLES[name]} loader", todo=2)
-            fail("picture-changed", todo=2, where=f"the {TITLES[name]} loader")
-    fail("prepared-differently-at-each-place", loader=TITLES["test"])
-
-
-def judge_equal(served: Served, maps: dict[str, GreyMap]) -> None:
-    odd = [name for name in NAMES if max(maps[name].differs(maps[other]) for other in NAMES) > SMALL]
-    if not odd:
-        return
-    own = {name: served.read(name).images for name in NAMES}
-    if all(abs(own[name].mean()) < 0.05 and abs(own[name].std() - 1) < 0.05 for name in ("train", "test")):
-        fail("each-file-its-own-scale", train_white=maps["train"].white, test_white=maps["test"].white)
-    pairs = (("train", "val", "test"), ("val", "test", "train"), ("train", "test", "val"))
-    other, _, odd_one = next((p for p in pairs if maps[p[0]].differs(maps[p[1]]) <= SMALL), ("train", "", "test"))
-    facts: dict[str, Any] = {"black": maps[other].black, "white": maps[other].white}
-    facts |= {"odd_black": maps[odd_one].black, "odd_white": maps[odd_one].white}
-    fail("prepared-differently", loader=TITLES[other], odd=TITLES[odd_one], **facts)
-
-
-def judge_test_file_unused(served: Served) -> None:
-    """With another test file, the validation pictures must stay what they were."""
-    before, after = served.read("val"), served.read("val", call="retested")
-    if np.isin(before.ids, served.tracers.only_test_ids).any():
-        return  # they stand in the test file: `splits` names that
-    changed, compared = changed_pictures(before, after)
-    if changed:
-        fail("scale-learnt-from-test", changed=changed, compared=compared)

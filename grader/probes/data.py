@@ -104,17 +104,17 @@ def loaders(
 
 @probe("data")
 def split(
-    student: Any, root: str, batch_size: int, val_fraction: float, seed: int, dice: int, limit: int
+    student: Any, call: str, root: str, batch_size: int, val_fraction: float, seed: int, dice: int, limit: int
 ) -> dict[str, Any]:
-    """The loaders once more, in a process whose random numbers began with `dice`.
+    """The loaders in a process where nobody built any before, whose random numbers began with `dice`.
 
-    elsewhere: as `again` of `loaders`
+    the value of `call`: as `again` of `loaders`
     """
     torch.manual_seed(dice)
     np.random.seed(dice)
     random.seed(dice)
     arguments = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
-    return {"elsewhere": rebuilt(student, root, arguments, ("val",), limit)}
+    return {call: rebuilt(student, root, arguments, ("val",), limit)}
 
 
 def look_of(product: Any) -> dict[str, Any]:

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from grader.checks.data.pixels import CALLS, judge_transform
-from grader.checks.data.tracers import (
-    MOVED_LOOK,
-    PIXELS,
-    UNKNOWN,
-    Match,
-    Tracers,
-    draw_pictures,
-    make_tracers,
-    recognise,
-    resembling,
-)
-from grader.checks.secret_digits import written
-from grader.checks.views import turned
-from grader.engine.answer import SOME, Answer, Raised
-from grader.engine.check import Failed, Finding, fail, waits_for
+from grader.checks.data.observation import NAMES, TITLES, TURNS, Observation
+from grader.checks.data.tracers import CERTAIN, MOVED_LOOK, PIXELS, UNKNOWN, Match, recognise, resembling
+from grader.checks.views import correlations, turned
+from grader.digits import FILES
+from grader.engine.answer import SOME, Answer
+from grader.engine.check import fail, waits_for
 from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
-NAMES = ("train", "val", "test")
-TITLES = {"train": "training", "val": "validation", "test": "test"}
 FEW_UNKNOWN = 0.05  # share of a loader's pictures; above it, some pictures are not what the file holds
 MOST_UNKNOWN = 0.5  # above this, what is known of the others says nothing
 WIDTHS = range(1, 3 * PIXELS + 1)  # numbers in one picture: three channels are the most that is looked at
 FEWEST = 0.2  # of the pictures that a loader should serve: with fewer there is nothing to judge
-TURNS = {"train": 3, "val": 2, "test": 2}  # passes that are told: the first two, and the last
-NO_DATASET = ("str", "bytes", "PosixPath", "WindowsPath")  # types that name a folder and hold no pictures
-NOT_FOUND = ("FileNotFoundError", "URLError", "HTTPError", "PermissionError", "NotADirectoryError", "gaierror")
+HEADER, BEGINS = 16, 81  # bytes of a file before its first picture, and so many at which it may be begun
 
 
 @dataclass(frozen=True)
@@ -63,140 +48,18 @@ class Pass:
         return np.split(np.arange(len(self.ids)), np.cumsum(self.sizes)[:-1])
 
 
-def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
-    """The files of this run and the arguments of the one observation all checks of loaders share."""
-    tracers = make_tracers(student.rng("data.tracers"))
-    train, test = tracers.file("train"), tracers.file("test")
-    dark = (test[0] // 4, test[1])  # the same test file, much darker
-    repeat = np.sort(np.arange(tracers.long_count) % len(train[0]))
-    arguments = {
-        "root": written(student, *train, *test),
-        "other_root": written(student, *train, *dark),
-        "large_root": written(student, train[0][repeat], train[1][repeat], *test),
-        "turns": tracers.turns,
-        "limit": 3 * len(tracers.pictures) // 2,
-        "long_limit": 2 * tracers.long_count,
-    }
-    return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
-
-
-def alone(student: Student) -> tuple[Answer, np.ndarray]:
-    """What make_transform does in a process of its own, and the pictures that it was given there."""
-    pictures = draw_pictures(student.rng("data.transform"), 6)
-    return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
-
-
-def found_alone(student: Student) -> Finding | None:
-    """What the check of TODO 1 says: a fault made there is not made a second time here. None where it says nothing,
-    or where make_transform gives nothing to look at: loaders need not use it."""
-    try:
-        judge_transform(*alone(student))
-    except Failed as failed:
-        return failed.finding
-    except (NotSeen, ProtocolBroken):
-        pass
-    return None
-
-
-class Served:
+class Served(Observation):
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
     def __init__(self, student: Student):
-        self.student = student
-        self.tracers, self.arguments = student.drawn("data.tracers", lambda: tracers_of(student))
-        self.transform_finding = found_alone(student)
-        self.answer = student.observe("data.loaders", **self.arguments)  # last: students read what it printed
+        super().__init__(student)
         self.passes: dict[tuple[str, str, int], Pass] = student.once("data.passes", dict)
-        self.require_loaders("main")
-        for name in NAMES:
-            self.require_batches(self.observed(name), name)
         for name in NAMES:
             self.require_pictures(name)
-
-    def observed(self, name: str, turn: int = 0, call: str = "main") -> Answer:
-        """What the probe says of a pass: one of TURNS, through a loader of one of the calls."""
-        count = TURNS[name] if call == "main" else 1
-        return self.told(call).part(call).part("loaders").part(name).parts("passes", count)[turn]
-
-    def told(self, call: str) -> Answer:
-        """The observation in which make_loaders was called so."""
-        return self.elsewhere if call == "elsewhere" else self.answer
-
-    @cached_property
-    def elsewhere(self) -> Answer:
-        """The same call in another process, with other random numbers."""
-        asked = {name: self.arguments[name] for name in ("root", "batch_size", "val_fraction", "seed", "limit")}
-        return self.student.observe("data.split", dice=self.arguments["other_seed"], **asked)
-
-    def drawn(self, name: str) -> int:
-        """How many pictures the loader's own sampler draws, or -1."""
-        return self.answer.part("main").part("loaders").part(name).integer("length")
 
     def turns(self, name: str) -> list[Pass]:
         """The passes through a loader that are judged."""
         return [self.read(name, turn) for turn in range(TURNS[name])]
-
-    def require_loaders(self, call: str) -> None:
-        error = self.told(call).raised(call)
-        if error is not None:
-            self.explain(error, "make_loaders")
-        made = self.told(call).part(call)
-        kind = made.text("type")
-        if kind == "NoneType":
-            fail("loaders-none")
-        if "count" not in made:
-            fail("loaders-not-three", returned=f"one {kind}")
-        if made.integer("count") != 3:
-            fail("loaders-not-three", returned=f"a {kind} of {made.integer('count')}")
-
-    def require_batches(self, observed: Answer, name: str) -> None:
-        title, loader = TITLES[name], observed.text("loader")
-        error = observed.raised("error")
-        if error is not None:
-            if error.type == "TypeError" and "not iterable" in error.message:
-                fail("loader-not-iterable", loader=title, type=loader)
-            self.blame_transform()
-            self.explain(error, f"the {title} loader")
-            observed.end_if_raised("error")
-        if observed.text("dataset") in NO_DATASET and ("no_pair" in observed or "values" not in observed):
-            fail("loader-of-no-dataset", loader=title, type=observed.text("dataset"))
-        if "no_pair" in observed:
-            fail("batch-not-a-pair", loader=title, batch=observed.text("no_pair"))
-        if "images" not in observed:
-            fail("loader-empty", loader=title)
-        labels = observed.part("labels")
-        if labels.text("shape") == "" and labels.text("type") in ("int", "Tensor"):  # one label, not a row of them
-            fail("datasets-instead-of-loaders", loader=title, type=loader)
-        for part in ("images", "labels"):
-            kind = observed.part(part)
-            if kind.text("type") != "Tensor":
-                type_name = f"{kind.text('type')} {kind.text('dtype')}".strip()
-                fail("batch-without-tensors", loader=title, part=part, type=type_name)
-            if "odd" in kind:
-                first, other = kind.text("shape"), kind.text("odd")
-                fail("batches-of-different-kinds", loader=title, first=first, other=other)
-        if "values" not in observed:
-            fail("loader-empty", loader=title)
-
-    def explain(self, error: Raised, where: str) -> None:
-        """Name the exceptions that have a usual cause; others stay `crashed`, with the student's own lines."""
-        if error.type in NOT_FOUND or re.search(r"Dataset not found|Error downloading|urlopen|HTTP", error.message):
-            fail("root-not-used", where=where, message=f"{error.type}: {error.message}"[:200], came_from=error)
-        if error.type == "TypeError" and re.search(r"make_transform\(\) takes \d+ positional", error.message):
-            line = str(error.frames[-1]["text"]) if error.frames else ""
-            given = re.search(r"make_transform\(\s*\w", line)
-            finding = "transform-takes-nothing" if given else "transform-not-called"
-            fail(finding, where=where, message=error.message[:200], came_from=error)
-        if error.type == "TypeError" and "collate" in error.message and "PIL" in error.message:
-            fail("batch-without-transform", where=where, came_from=error)
-        out_of_range = error.type == "IndexError" and "out of range" in error.message
-        sizes = re.search(r"Sum of input lengths|index -?\d+ is out of bounds", error.message)
-        line = error.frames[-1]["text"] if error.frames else ""
-        if sizes and sizes[0].startswith("Sum") and not re.search(r"\d{3}", str(line)):
-            fail("split-does-not-add-up", where=where, count=len(self.tracers.train_ids), came_from=error)
-        if sizes or out_of_range:
-            count = len(self.tracers.train_ids)
-            fail("split-sizes-fixed", where=where, count=count, message=error.message[:200], came_from=error)
 
     def require_pictures(self, name: str) -> None:
         """Stop when most images are no picture of the files, unless they change from pass to pass."""
@@ -204,9 +67,19 @@ class Served:
         if first.match.unknown_share < 0.5 or self.changing(name):
             return
         self.blame_transform()
+        self.require_in_step(name)
         if self.observed(name).flag("endless") or not first.known.any():
             unknown = int((~first.known).sum())
             fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(first.ids))
+
+    def require_in_step(self, name: str) -> None:
+        """Stop when the test pictures are the bytes of their file, begun at another one than the first picture's."""
+        shown = self.read("test").images[:8].reshape(1, -1)
+        file = np.fromfile(Path(self.arguments["root"]) / "MNIST" / "raw" / FILES["test_images"], np.uint8)
+        alike = correlations(np.stack([file[begin:][: shown.size] for begin in range(BEGINS)]), shown)
+        begin = int(alike.argmax())
+        if begin != HEADER and alike.max() > CERTAIN:
+            fail("pictures-out-of-step", loader=TITLES[name], begin=begin, header=HEADER)
 
     def changing(self, name: str) -> bool:
         """Whether a second pass serves other images, whoever they are."""
@@ -288,11 +161,6 @@ class Served:
         finally:
             self.student.observe("data.loaders", **self.arguments)  # students read what that printed
         return outputs[0] if np.abs(outputs[1] - outputs[0]).max() == 0 else None
-
-    def blame_transform(self) -> None:
-        """End with the transform's own fault, if it has one: the loaders only pass it on."""
-        if self.transform_finding is not None:
-            raise Failed(self.transform_finding)
 
 
 def looked_at(ids: np.ndarray) -> np.ndarray:

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, NAMES, TITLES, Pass, Served
+from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served
+from grader.checks.data.observation import NAMES, TITLES
 from grader.checks.data.tracers import UNKNOWN
+from grader.engine.answer import SOME
 from grader.engine.check import fail
+
+RUNS = 0.52  # of the validation pictures: pairs of neighbours have half as many runs; drawn at random, 0.79 (6 sigma)
 
 
 def judge_splits(served: Served) -> None:
@@ -53,6 +57,10 @@ def judge_val_size(served: Served) -> None:
     if abs(got - (count - expected)) <= 10:
         fail("split-sizes-swapped", **facts)
     resized = len(served.read("val", call="resized").ids)
+    if abs(got - expected) <= 10 < abs(resized - other):
+        at_first = len(served.read("val", call="other_fraction").ids)
+        if abs(at_first - other) <= 10:
+            fail("earlier-call-kept", argument="val_fraction", value=fractions[1], before=fractions[0])
     if abs(got - expected) > 20 and abs(resized - got) <= 3:
         fail("val-fraction-ignored", other_fraction=fractions[1], other_got=resized, **facts)
     meant, spare = got, 0
@@ -127,6 +135,8 @@ def judge_seed(served: Served, val: set[int]) -> None:
         if again != val:
             fail("split-not-from-seed", seed=tracers.seeds["seed"], same=len(again & val), total=len(val))
     reseeded = set(served.read("val", call="reseeded").ids.tolist()) - {UNKNOWN}
+    if reseeded == val and set(served.read("val", call="other_seed").ids.tolist()) - {UNKNOWN} != val:
+        fail("earlier-call-kept", argument="seed", value=tracers.seeds["other_seed"], before=tracers.seeds["seed"])
     places = np.sort(np.fromiter(val, dtype=np.int64))
     classes = len(np.unique(tracers.labels[places]))
     if np.ptp(places) == len(places) - 1 and reseeded == val:
@@ -134,8 +144,8 @@ def judge_seed(served: Served, val: set[int]) -> None:
         fail("split-in-file-order", where=where, total=len(val), classes=classes)
     if reseeded == val:
         fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
-    runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file: drawn at random, about three in four
-    if runs < len(places) / 4:
+    runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file
+    if runs < RUNS * len(places):
         fail("split-in-file-order", where="neighbouring", total=len(val), classes=classes)
 
 
@@ -161,4 +171,8 @@ def judge_long_file(served: Served) -> None:
         long.end_if_raised("error")
         seen += long.integer("counted" if "counted" in long else "length")
     if seen < total - 10 - max(served.read("train").sizes):  # a last batch of training may be dropped
+        served.require_loaders("other_root")
+        at_first = served.observed("val", call="other_root").integers("sizes", SOME)
+        if sum(at_first) > seen:  # the probe reads no further than to its limit
+            fail("earlier-call-kept", argument="root", value="a second folder", before="a first one")
         fail("pictures-missing", loader=TITLES["train"], missing=total - max(seen, 0), total=total)

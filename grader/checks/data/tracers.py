@@ -22,7 +22,7 @@ Key = TypeVar("Key")
 PIXELS = 28 * 28
 CERTAIN = 0.5  # correlation with the right picture is 0.77 even of a black-and-white copy, with a wrong one below 0.4
 UNKNOWN = -1
-MOVED, MOVED_LOOK = 0.45, 20  # correlation of a picture with itself after a small move, and images looked at
+MOVED, CLEARLY, MOVED_LOOK = 0.4, 0.07, 40  # correlation with a moved picture, how far the next stays behind; a look
 SIDE = 28
 PLACES = np.mgrid[:SIDE, :SIDE].reshape(2, -1) - (SIDE - 1) / 2  # (2, 784), from the centre
 LOOK = 40  # unknown images that are looked at first
@@ -118,6 +118,14 @@ def draw_pictures(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.rint(grey).astype(np.uint8).reshape(count, 28, 28)
 
 
+def on_black(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As digits are: black, but for a part of each picture, which need not be in the middle."""
+    seen = np.zeros(pictures.shape, dtype=bool)
+    for one, top, left in zip(seen, rng.integers(1, 11, len(seen)), rng.integers(1, 18, len(seen))):
+        one[top : top + 16, left : left + 9] = True
+    return np.where(seen, pictures, 0).astype(np.uint8)
+
+
 def recognise(images: np.ndarray, pictures: np.ndarray, met: dict[bytes, tuple[int, int]]) -> Match:
     """Find each image (N, 784) among the pictures, upright first, then turned; also with grey values wrapped round.
 
@@ -159,10 +167,11 @@ def resembling(groups: Mapping[Key, np.ndarray], pictures: np.ndarray) -> dict[K
     UNKNOWN}.
 
     As augmentation does. The best of the places that are tried correlates below 0.25 for noise, below 0.4 for noise in
-    blobs. All groups at once, because the pictures are what takes time to move.
+    blobs. What moved out of sight leaves a black border, which looks like that of many others. All groups at once,
+    because the pictures are what takes time to move.
     """
     some, shown = direction(np.concatenate([*groups.values()])), pictures.astype(np.float32)
-    best, ids = np.zeros(len(some)), np.full(len(some), UNKNOWN)
+    alike = np.zeros((len(some), len(shown)), np.float32)
     for degrees in (-10, 0, 10):
         angle = np.deg2rad(degrees)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -170,10 +179,9 @@ def resembling(groups: Mapping[Key, np.ndarray], pictures: np.ndarray) -> dict[K
             places = np.rint(turn @ PLACES + (SIDE - 1) / 2 + shift[:, None]).astype(int)
             inside = ((places >= 0) & (places < SIDE)).all(axis=0)
             moved = shown[:, places[0] % SIDE, places[1] % SIDE] * inside
-            alike = some @ direction(moved).T
-            nearest = alike.max(axis=1)
-            better = nearest > np.maximum(best, MOVED)
-            ids[better], best[better] = alike[better].argmax(axis=1), nearest[better]
+            np.maximum(alike, some @ direction(moved).T, out=alike)
+    next_best, best = np.sort(alike, axis=1)[:, -2:].T
+    ids = np.where((best > MOVED) & (best > next_best + CLEARLY), alike.argmax(axis=1), UNKNOWN)
     parts = np.split(ids, np.cumsum([len(images) for images in groups.values()])[:-1])
     return dict(zip(groups, parts))
 
