@@ -182,6 +182,7 @@ def judge(run: Run, check: Check, answers: dict[str, dict[str, Any]], told: bool
     student._notes = Notes(memory=shared)
     student._asking = type("Asking", (), {
         "observe": lambda self, check, probe, arguments: Outcome("answer", answers[probe]),
+        "begin": lambda self, check, probe, arguments: None,
         "folder": run.asking.folder,
     })()  # fmt: skip
     try:

@@ -85,6 +85,8 @@ def say_what_is_missing(student: Student, accuracy: float, unseen: int, curve: s
         default, better, after = f"{found.default:.2g}", f"{found.better:.2g}", percent(found.reached)
         if found.what == "lr":
             name = "rate-too-large" if found.better < found.default else "rate-too-small"
+            fell = f" The learning rate was {found.seen}." if found.seen else ""
+            facts["curve"] = f"{curve}{fell}".strip()
             fail(name, share=part, default=default, better=better, reached=after, **facts)
         if found.what == "epochs":
             fail("epochs-too-few", share=part, default=default, better=better, reached=after, **facts)

@@ -67,6 +67,7 @@ class Changed:
 
     what: "lr", "epochs", "data" (pixels of 0..1), "steady" (the learning rate does not change) or "optimizer" (it has
     no option but its rate); default, better: of a number that is changed; seen: what the code did there, in words
+    (of another learning rate: how far it fell by itself, if it did)
     """
 
     what: str
@@ -102,6 +103,7 @@ class Laboratory:
     rate: float = math.nan
     epochs: float = math.nan
     rates: str = ""  # of the student's first and last step
+    fell: bool = False  # whether the last was less than a tenth of the first
     options: str = ""  # of the student's optimizer, that are not its defaults
 
     def __post_init__(self) -> None:
@@ -152,7 +154,8 @@ class Laboratory:
 
     def note(self, steps: Answer) -> None:
         """What the steps of the student's own training were made with."""
-        self.rates = f"{steps.number('first'):.2g} at the first step and {steps.number('last'):.2g} at the last"
+        first, last = steps.number("first"), steps.number("last")
+        self.rates, self.fell = f"{first:.2g} at the first step and {last:.2g} at the last", last < first / 10
         options = steps.part("options")
         self.options = ", ".join(f"{name}={options.number(name):g}" for name in OPTIONS if name in options)
 
@@ -242,7 +245,8 @@ def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]],
     _, reached, at = max(enough)
     change = changes[at]
     if "lr" in change or "rate" in change:
-        return Changed("lr", reached, laboratory.rate, change.get("rate") or laboratory.rate * change["lr"])
+        better = change.get("rate") or laboratory.rate * change["lr"]
+        return Changed("lr", reached, laboratory.rate, better, laboratory.rates if laboratory.fell else "")
     if "epochs" in change:
         return Changed("epochs", reached, laboratory.epochs, round(laboratory.epochs * change["epochs"]))
     seen = {"steady": laboratory.rates, "optimizer": laboratory.options}
