@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,15 +14,17 @@ import torch
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from grader.engine.worker.beside_student.probing import attempt, probe, untouched
+from grader.engine.worker.beside_student.probing import probe, untouched
 from grader.engine.worker.raised import Raised
 from grader.probes import stand_ins as parts
-from grader.probes.training import as_number
+from grader.probes.training import as_number, call
 
 KEYS = ("train_loss", "val_loss", "val_accuracy")
 ROLES = ("model", "loader", "optimizer", "device")  # the parameters of the loops
-LOOPS = ("train_one_epoch", "evaluate")  # what fit calls of the student's
+LOOPS = {"train_one_epoch": 1, "evaluate": 2}  # what fit calls of the student's, and how many numbers it reports
 ALIKE = 0.8  # cosine of an image with the picture that it is; a validation picture and its original have 0.55
+MOVED = 0.4  # the same of one that is shifted and changed; with a picture that it is not it has up to 0.2
+STRANGE = -1  # the tag of an image that was learnt from, and that no picture is like
 ENTRIES = 50  # of a list of the history: more are not sent
 
 
@@ -64,24 +68,24 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
     """One run of fit, with the grader's or the student's own epoch and evaluation inside.
 
     stand_ins: whether the grader's; history: see `written_down`, or what fit raised
-    reported: (N,) float64, every number that epoch and evaluation returned
+    reported: (N,) float64, the numbers that epoch and evaluation returned, see LOOPS
     passes: see `passes_of`; steps: see `steps_of`; other_models: how many calls were given another network
+    other_weights: how many were given an optimizer with no parameter of the network beside it
     misplaced: {of LOOPS: the parameter of the student's own function in whose place fit hands something else}
-    weights: one {before, after: float32} per parameter tensor
+    weights: one {before, after, slope: float32} per parameter tensor; slope: its gradient when the first step is made,
+    0 where it has none
     """
     train_images, train_labels, train_batch, val_images, val_labels, val_batch = data
     torch.manual_seed(torch.initial_seed())
-    torch.set_grad_enabled(True)
     recorder = parts.Recorder()
     model = parts.Tagged(recorder)
     before = [p.detach().clone() for p in model.parameters()]
     train_loader = parts.loader_of(train_images, train_labels, train_batch, shuffle=True)
     val_loader = parts.loader_of(val_images, val_labels, val_batch)
     reported: list[float] = []
-    with replaced(student.train, recorder, reported, lent), counted_steps(recorder, model):
-        fit = student.function("train", "fit")
-        history, raised = attempt(fit, model, train_loader, val_loader, epochs=epochs, lr=lr)
-    torch.set_grad_enabled(True)
+    with replaced(student.train, recorder, reported, lent), counted_steps(recorder, model) as slopes:
+        fit = partial(student.function("train", "fit"), epochs=epochs, lr=lr)
+        history, raised = call(fit, model, train_loader, val_loader)
     return {
         "stand_ins": lent is not None,
         "history": raised or written_down(history),
@@ -90,9 +94,13 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
         "steps": steps_of(recorder),
         "misplaced": recorder.misplaced,
         "other_models": recorder.events.count("other model"),
+        "other_weights": recorder.events.count("other weights"),
         "weights": [
-            {"before": old.numpy(), "after": parameter.detach().to("cpu").float().numpy()}
-            for old, parameter in zip(before, model.parameters())
+            {
+                name: parts.numbers_of([one], old.shape)
+                for name, one in zip(("before", "after", "slope"), (old, *others))
+            }
+            for old, *others in zip(before, model.parameters(), slopes)
         ],
     }
 
@@ -104,18 +112,24 @@ def replaced(
     """Put the grader's functions, or the student's own with a note of what they return, in the student's module."""
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            handed = [*args, *kwargs.values()]
             if (parameter := misplaced(own.get(name), args, kwargs)) and name not in recorder.misplaced:
                 recorder.misplaced[name] = parameter
-            if any(isinstance(a, torch.nn.Module) and a is not recorder.original for a in [*args, *kwargs.values()]):
+            models = [a for a in handed if parts.is_a(a, torch.nn.Module)]
+            if any(model is not recorder.original for model in models):
                 recorder.events.append("other model")
+            groups = [group for a in handed if parts.is_a(a, torch.optim.Optimizer) for group in a.param_groups]
+            known = {id(p) for model in models for p in model.parameters()}
+            if groups and known and known.isdisjoint(id(p) for group in groups for p in group["params"]):
+                recorder.events.append("other weights")
             value = function(*args, **kwargs)
-            for item in value if isinstance(value, (tuple, list)) else [value]:
-                if isinstance(item, (int, float)) or (isinstance(item, torch.Tensor) and item.numel() == 1):
-                    reported.append(float(item))
+            items = value if parts.is_a(value, tuple, list) else [value]
+            numbers = [as_number(item) for item in islice(items, LOOPS[name])]
+            reported.extend(number["value"] for number in numbers if "value" in number)
             return value
 
-        return call
+        return noted
 
     own = {name: getattr(module, name) for name in LOOPS if hasattr(module, name)}
     chosen = own if lent is None else {name: lent[name] for name in LOOPS}
@@ -139,7 +153,7 @@ def misplaced(own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """
     try:
         bound = inspect.signature(own).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):  # Python says that itself when their own is called
+    except Exception:  # Python says that itself when their own is called
         return ""
     names = list(bound)
     if names and names[0] not in ROLES:
@@ -165,11 +179,16 @@ def role_of(value: Any) -> str:
 
 
 @contextmanager
-def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[None]:
-    """Note every step of every optimizer: which one, its learning rate, how many passes came before."""
+def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Note every step of every optimizer: which one, its learning rate, how many passes came before; and give the
+    gradients of the network at the first."""
     known: list[Any] = []  # kept alive, so that no two share an id
+    weights = list(model.parameters())
+    slopes = [torch.zeros_like(weight) for weight in weights]
 
     def note(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not known:
+            slopes[:] = [old if weight.grad is None else weight.grad.clone() for old, weight in zip(slopes, weights)]
         if not any(optimizer is one for one in known):
             known.append(optimizer)
         which = next(at for at, one in enumerate(known) if one is optimizer)
@@ -180,13 +199,16 @@ def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[
 
     handle = register_optimizer_step_pre_hook(note)
     try:
-        yield
+        yield slopes
     finally:
         handle.remove()
 
 
-def tags_of(images: torch.Tensor, served: torch.Tensor) -> torch.Tensor:
-    """The tag of each image: that of the picture that the rest of it is like, or else what its own pixel 0 says."""
+def tags_of(images: torch.Tensor, served: torch.Tensor, learnt: bool) -> torch.Tensor:
+    """The tag of each image: that of the picture that the rest of it is like, or else what its own pixel 0 says.
+
+    One that was learnt from has to be like a picture, perhaps shifted: what pixel 0 says can be made up.
+    """
 
     def directions(pictures: torch.Tensor) -> torch.Tensor:
         rest = pictures.double().nan_to_num()[:, 1:]
@@ -196,18 +218,33 @@ def tags_of(images: torch.Tensor, served: torch.Tensor) -> torch.Tensor:
     if images.shape[1] != served.shape[1]:
         return said
     alike, nearest = (directions(images) @ directions(served).T).max(dim=1)
-    return torch.where(alike > ALIKE, served[nearest, 0].round().long(), said)
+    tags = torch.where(alike > ALIKE, served[nearest, 0].round().long(), said)
+    if learnt and (odd := alike <= ALIKE).any():
+        alike, nearest = shifted(images[odd], served)
+        tags[odd] = torch.where(alike > MOVED, served[nearest, 0].round().long(), STRANGE)
+    return tags
+
+
+def shifted(images: torch.Tensor, served: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How much each image is like the picture that it is most like, over all shifts; and which one that is."""
+
+    def spectrum(pictures: torch.Tensor) -> Any:
+        small = pictures.float().nan_to_num().clamp(-1, 1).index_fill(1, torch.tensor([0]), 0)  # tags are large
+        return torch.fft.rfft2(functional.normalize(small - small.mean(dim=1, keepdim=True)).reshape(-1, 28, 28))
+
+    alike, nearest = torch.fft.irfft2(spectrum(images)[:, None] * spectrum(served).conj()).amax(dim=(2, 3)).max(dim=1)
+    return alike, nearest
 
 
 def passes_of(recorder: parts.Recorder, served: np.ndarray) -> dict[str, np.ndarray]:
     """Every pass through the network.
 
-    tags: (N,) int64 and scores: (N, 10) float64, one row per image; one entry per pass: sizes: int64;
+    tags: (N,) int64, see `tags_of`, and scores: (N, 10) float64, one row per image; one entry per pass: sizes: int64;
     gradient: whether one came back; original: whether it was the network that fit was given; bool
     """
     passes = recorder.forwards
     pictures = parts.own(served, torch.float32).reshape(len(served), -1)
-    tags = [tags_of(one["images"].reshape(len(one["images"]), -1), pictures) for one in passes]
+    tags = [tags_of(one["images"].flatten(1), pictures, one["gradient"]) for one in passes]
     return {
         "tags": torch.cat(tags).numpy() if tags else np.zeros(0, np.int64),
         "scores": torch.cat([one["scores"] for one in passes]).double().numpy() if passes else np.zeros((0, 10)),
@@ -236,20 +273,21 @@ def written_down(history: Any) -> dict[str, Any]:
     number; types: of the entries; graph: whether an entry keeps its graph}
     """
     form: dict[str, Any] = {"type": parts.type_name(history)}
-    if not isinstance(history, dict):
+    if not parts.is_a(history, dict):
         return form
     return form | {
-        "keys": [str(key)[:40] for key in list(history)[:12]],
+        "keys": [str(key)[:40] for key in islice(history, 12)],
         "lists": {key: list_form(history.get(key)) for key in KEYS},
     }
 
 
 def list_form(entries: Any) -> dict[str, Any]:
-    if isinstance(entries, (np.ndarray, torch.Tensor)) and entries.ndim == 1:
-        entries = list(entries)
-    if not isinstance(entries, (list, tuple)):
+    numbers = None
+    with suppress(Exception):  # a tensor that cannot be taken apart
+        if parts.is_a(entries, list, tuple) or parts.is_a(entries, np.ndarray, torch.Tensor) and entries.ndim == 1:
+            numbers = [as_number(entry) for entry in islice(entries, ENTRIES)]
+    if numbers is None:
         return {"type": type(entries).__name__}
-    numbers = [as_number(entry) for entry in entries[:ENTRIES]]
     return {
         "type": "list",
         "values": np.array([number.get("value", np.nan) for number in numbers], np.float64),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +17,21 @@ def own(values: Any, dtype: torch.dtype) -> torch.Tensor:
     return (values if isinstance(values, torch.Tensor) else torch.from_numpy(values.copy())).to(dtype, copy=True)
 
 
+def is_a(value: Any, *kinds: type) -> bool:
+    """Like isinstance, of what an object is: its __class__ may say something else."""
+    return issubclass(type(value), kinds)
+
+
+def numbers_of(tensors: Iterable[torch.Tensor], shape: Sequence[int]) -> np.ndarray:
+    """A copy of what pieces of one tensor hold now; nan where student code has made something else of them."""
+    try:
+        pieces = [torch.Tensor.detach(one).to("cpu").reshape(-1) for one in tensors]
+        whole = torch.cat(pieces).reshape(tuple(shape))
+        return (whole.float() if whole.dtype == torch.bfloat16 else whole).numpy()
+    except Exception:  # another shape, or a layout or a device without numbers
+        return np.full(shape, np.nan)
+
+
 def loader_of(images: Any, labels: Any, batch_size: int, shuffle: bool = False) -> DataLoader[Any]:
     """A genuine DataLoader, in fixed order or not: student loops ask it for len(), .dataset and .batch_size."""
     data = TensorDataset(own(images, torch.float32), own(labels, torch.int64))
@@ -22,7 +39,11 @@ def loader_of(images: Any, labels: Any, batch_size: int, shuffle: bool = False) 
 
 
 class Recorder:
-    """What happened, in order. Copying a model must not copy its recorder, or a trained copy would go unseen."""
+    """What happened, in order.
+
+    The stand-ins reach it through a closure alone. So no attribute leads student code to it, and a copy of a network
+    keeps it, or a trained copy would go unseen. Whoever walks closures or asks gc finds it: it is evidence, no secret.
+    """
 
     def __init__(self) -> None:
         self.original: nn.Module | None = None
@@ -30,9 +51,6 @@ class Recorder:
         self.misplaced: dict[str, str] = {}  # functions of the student's, and a parameter that was handed another
         self.forwards: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
-
-    def __deepcopy__(self, memo: Any) -> Recorder:
-        return self
 
     def forward(self, model: nn.Module, scores: torch.Tensor, training: bool, images: torch.Tensor) -> None:
         """Note one pass and, later, whether a gradient came back to its scores."""
@@ -61,8 +79,9 @@ class GraderModel(nn.Module):
     def __init__(self, recorder: Recorder | None = None):
         """recorder: a new one that nobody reads for networks that student code makes (`model.__class__()`)"""
         super().__init__()
-        self.recorder = recorder = recorder or Recorder()
-        recorder.original = self
+        kept = recorder or Recorder()
+        kept.original = self
+        self._note: Callable[..., None] = lambda *seen: kept.forward(*seen)
         self.dropout = nn.Dropout(0.0)  # a child, because model.train() must reach the children
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -71,7 +90,7 @@ class GraderModel(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         pixels = flat(images)
         scores = self.scores(pixels)
-        self.recorder.forward(self, scores, self.dropout.training, images)
+        self._note(self, scores, self.dropout.training, images)
         return scores
 
 
@@ -84,10 +103,24 @@ def flat(images: Any) -> torch.Tensor:
 
 def type_name(value: Any) -> str:
     """The type of a returned value as students know it: a stand-in is their network."""
-    return "DigitClassifier" if isinstance(value, GraderModel) else type(value).__name__
+    return "DigitClassifier" if is_a(value, GraderModel) else type(value).__name__
 
 
-class OneLayer(GraderModel):
+class InPieces(GraderModel):
+    """Keeps one tensor as two to five parameters, cut at random: a loop must not care how a network is built."""
+
+    def __init__(self, recorder: Recorder, values: Any, dtype: torch.dtype):
+        super().__init__(recorder)
+        whole = own(values, dtype)
+        cuts = (torch.randperm(len(whole) - 1)[: int(torch.randint(1, 5, ()))] + 1).sort().values
+        for number, piece in enumerate(whole.tensor_split(cuts.tolist())):
+            self.register_parameter(f"weight_{number}", nn.Parameter(piece.clone()))
+
+    def whole(self) -> torch.Tensor:
+        return torch.cat([piece for piece in self._parameters.values() if piece is not None])
+
+
+class OneLayer(InPieces):
     """One layer, log_softmax((W + C) x): every gradient can be recomputed in numpy.
 
     C is frozen and large, so that the scores differ although images and gradients are small (below any
@@ -95,28 +128,27 @@ class OneLayer(GraderModel):
     """
 
     def __init__(self, recorder: Recorder, weight: Any, frozen: Any):
-        super().__init__(recorder)
-        self.weight = nn.Parameter(own(weight, torch.float64))
+        super().__init__(recorder, weight, torch.float64)
         self.frozen: torch.Tensor
         self.register_buffer("frozen", own(frozen, torch.float64))
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        return F.log_softmax(pixels.double() @ (self.weight + self.frozen).T, dim=1).float()
+        return F.log_softmax(pixels.double() @ (self.whole() + self.frozen).T, dim=1).float()
 
 
-class Table(GraderModel):
+class Table(InPieces):
     """Its scores are looked up: pixel 0 of an image says which row. A network whose every answer is known."""
 
     def __init__(self, recorder: Recorder, rows: Any):
-        super().__init__(recorder)
-        self.rows = nn.Parameter(own(rows, torch.float32))
+        super().__init__(recorder, rows, torch.float32)
+        self.count = len(rows)
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.rows[self.wanted(pixels)]
+        return self.whole()[self.wanted(pixels)]
 
     def wanted(self, pixels: torch.Tensor) -> torch.Tensor:
         """Which row belongs to each image, int64 (N,)."""
-        return pixels[:, 0].detach().double().nan_to_num().round().long().clamp(0, len(self.rows) - 1)
+        return pixels[:, 0].detach().double().nan_to_num().round().long().clamp(0, self.count - 1)
 
 
 class Tagged(GraderModel):
@@ -154,24 +186,17 @@ class RecordingSGD(torch.optim.SGD):
 
     def __init__(self, recorder: Recorder, params: Any, lr: float, momentum: float = 0.0):
         super().__init__(params, lr=lr, momentum=momentum)
-        self.recorder = recorder
+        self._note: Callable[[str], None] = lambda event: recorder.events.append(event)
 
     def step(self, closure: Any = None) -> Any:
-        if closure is None:
-            self._note()
-            return super().step()
-
         def watched() -> Any:
-            loss = closure()
-            self._note()
+            loss = closure and closure()
+            gradients = [p.grad for group in self.param_groups for p in group["params"]]
+            moving = any(g is not None and bool((g != 0).any()) for g in gradients)
+            self._note("step" if moving else "empty-step")
             return loss
 
         return super().step(watched)
-
-    def _note(self) -> None:
-        gradients = [p.grad for group in self.param_groups for p in group["params"]]
-        moving = any(g is not None and bool((g != 0).any()) for g in gradients)
-        self.recorder.events.append("step" if moving else "empty-step")
 
 
 RecordingSGD.__name__ = RecordingSGD.__qualname__ = "SGD"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,42 @@ from torch import nn
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, probe, untouched
 from grader.engine.worker.raised import Raised
-from grader.probes.stand_ins import OneLayer, Recorder, RecordingSGD, Table, Tender, loader_of, own, type_name
+from grader.probes.runtime import settle
+from grader.probes.stand_ins import (
+    OneLayer,
+    Recorder,
+    RecordingSGD,
+    Table,
+    Tender,
+    is_a,
+    loader_of,
+    numbers_of,
+    own,
+    type_name,
+)
 
 NUMBERS = 8  # of what evaluate returned: more are not looked at
+MANY = 2_000  # things in what evaluate returned: more are not counted
 
 
 def as_number(value: Any) -> dict[str, Any]:
     """What a student's function gave in the place of a number: {type; graph: bool; value, when it has one}."""
-    if isinstance(value, torch.Tensor):
+    try:
+        return number_form(value)
+    except Exception:  # a tensor without numbers to copy (sparse, nested, meta), a class that misbehaves
+        return {"type": type_name(value), "graph": False}
+
+
+def number_form(value: Any) -> dict[str, Any]:
+    if is_a(value, torch.Tensor):
         plain = torch.Tensor.detach(value)
         kind = "tensor" if plain.dim() == 0 else f"tensor of shape {list(plain.shape)}"
         form = {"type": kind, "graph": bool(value.requires_grad)}
         single = plain.numel() == 1 and not plain.is_complex()
         return form | ({"value": float(plain.to("cpu").reshape(-1)[0].item())} if single else {})
-    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
+    if is_a(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiu":
         return {"type": "number", "graph": False, "value": float(value.reshape(-1)[0])}
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+    if is_a(value, bool, np.bool_) or not is_a(value, int, float, np.number):
         return {"type": type_name(value), "graph": False}
     return {"type": "number", "graph": False, "value": float(value)}
 
@@ -35,28 +56,34 @@ def as_number(value: Any) -> dict[str, Any]:
 def as_pair(value: Any) -> dict[str, Any]:
     """What evaluate gave back: {type; count: of things in it; first, second: as numbers, when they are there;
     found: the numbers anywhere in it, at most NUMBERS}."""
-    parts = list(value) if isinstance(value, (tuple, list)) else [value]
+    parts = list(islice(value, MANY)) if is_a(value, tuple, list) else [value]
     form: dict[str, Any] = {"type": type(value).__name__, "count": len(parts)}
-    form["found"] = numbers_in(value)
+    form["found"] = []
+    with suppress(Exception):  # as in `as_number`
+        form["found"] = numbers_in(value)
     return form | {name: as_number(part) for name, part in zip(("first", "second"), parts)}
 
 
 def numbers_in(value: Any) -> list[float]:
     """The numbers in a tuple, a list, a dict, a tensor or an array, in order; at most NUMBERS."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 1:
-        value = list(value[:NUMBERS])
-    values = value if isinstance(value, (tuple, list)) else [value]
-    return [number["value"] for number in map(as_number, values[:NUMBERS]) if "value" in number]
+    many = is_a(value, tuple, list, dict) or is_a(value, torch.Tensor, np.ndarray) and value.ndim == 1
+    values = value.values() if is_a(value, dict) else value if many else [value]
+    return [number["value"] for number in map(as_number, islice(values, NUMBERS)) if "value" in number]
+
+
+def call(function: Callable[..., Any], *args: Any) -> tuple[Any, Raised | None]:
+    """Like `attempt`, whatever the call before left off or on, and with nothing of that kind left behind."""
+    settle()
+    try:
+        return attempt(function, *args)
+    finally:
+        settle()
 
 
 def tolerant(function: Callable[..., Any], *args: Any) -> tuple[Any, Raised | None, bool]:
-    """Like `attempt`, but an untouched or missing function is also just an answer: (value, raised, todo)."""
-    torch.set_grad_enabled(True)  # an earlier call may have left it off
+    """Like `call`, but an untouched or missing function is also just an answer: (value, raised, todo)."""
     try:
-        value, raised = attempt(function, *args)
-        return value, raised, False
+        return *call(function, *args), False
     except (NotImplementedError, MissingName) as error:
         if isinstance(error, NotImplementedError) and untouched(error) is None:
             raise
@@ -73,13 +100,15 @@ def epochs(
     many_labels: np.ndarray,
     batch_size: int,
     weight: np.ndarray,
+    loose: np.ndarray,
     frozen: np.ndarray,
     small: float,
     large: float,
 ) -> dict[str, Any]:
     """train_one_epoch of a one-layer network, over several batches, over each of them alone, and over many others.
 
-    images: (N, 1, 28, 28) float32; labels: (N,) int64; weight, frozen: (10, 784), what the network starts with
+    images: (N, 1, 28, 28) float32; labels: (N,) int64; weight, frozen: (10, 784), what the network starts with;
+    loose: weights of size 1 for `still`
     other_labels: the same with other ones in the first batch; many_images, many_labels: of a long epoch
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
@@ -102,6 +131,7 @@ def epochs(
         momentum: float = 0.0,
         images: np.ndarray = images,
         labels: np.ndarray = labels,
+        weight: np.ndarray = weight,
     ) -> dict[str, Any]:
         recorder = Recorder()
         model = OneLayer(recorder, weight, frozen)
@@ -109,15 +139,14 @@ def epochs(
         raised = value = None
         for chosen in calls:  # gradients are cleared in between
             model.eval()  # as evaluate leaves it
-            model.weight.grad = None
-            torch.set_grad_enabled(True)
+            model.zero_grad()
             loader = loader_of(images[chosen], labels[chosen], batch_size)
-            value, raised = attempt(train_one_epoch, model, loader, optimizer)
+            value, raised = call(train_one_epoch, model, loader, optimizer)
             if raised is not None:
                 break
         loss = raised if raised is not None else as_number(value).get("value")
         return ({} if loss is None else {"loss": loss}) | {
-            "weight": model.weight.detach().numpy(),
+            "weight": numbers_of(model.parameters(), weight.shape),
             "lr": attempt(lambda: float(optimizer.param_groups[0]["lr"]))[0] or 0.0,
             "events": recorder.events,
             "training": used_in_training(recorder),
@@ -131,7 +160,7 @@ def epochs(
         "momentum": epoch([whole], small, 0.9),
         "large": epoch([whole], large),
         "split": epoch(batches, large),
-        "still": epoch([whole], 0.0),
+        "still": epoch([whole], 0.0, weight=loose),
         "relabelled": epoch(batches[:1], small, labels=other_labels),
         "many": epoch([long], small, images=many_images, labels=many_labels),
         "pieces": epoch(pieces, small, images=many_images, labels=many_labels),
@@ -236,8 +265,7 @@ def reported_losses(
     train_one_epoch = student.function("train", "train_one_epoch")
     training, evaluation = [], []
     for recorder, model, loader in table_parts(table, labels, sizes, batch_sizes):
-        torch.set_grad_enabled(True)
-        value, raised = attempt(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
+        value, raised = call(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
         training.append({"returned": raised or as_number(value)})
     for _, model, loader in table_parts(table, labels, sizes, batch_sizes):
         value, raised, todo = tolerant(lambda *args: student.function("train", "evaluate")(*args), model, loader)
@@ -256,8 +284,7 @@ def evaluations(
     evaluate = student.function("train", "evaluate")
     groups = []
     for recorder, model, loader in table_parts(table, labels, sizes, batch_sizes):
-        torch.set_grad_enabled(True)
-        value, raised = attempt(evaluate, model, loader)
+        value, raised = call(evaluate, model, loader)
         rows = [model.wanted(one["images"].reshape(len(one["images"]), -1)) for one in recorder.forwards]
         shown = len(set(torch.cat(rows).tolist())) if rows else 0
         groups.append({"returned": raised or as_pair(value), "shown": shown})
@@ -276,7 +303,6 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
     train_one_epoch moves weights all the same
     """
     evaluate = student.function("train", "evaluate")
-    torch.set_grad_enabled(True)
     recorder = Recorder()
     model = Tender(recorder).train()
     loader = loader_of(images, labels, batch_size)
@@ -289,33 +315,36 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
     answer["training"] = [one["training"] for one in recorder.forwards]
     answer["graph"] = [one["graph"] for one in recorder.forwards]
     answer["trainable"] = [p.requires_grad for p in model.parameters()]
+    settle()
+    after = model.state_dict()
     answer["state"] = [
-        {"name": name, "before": before[name].numpy(), "after": value.detach().numpy().copy()}
-        for name, value in model.state_dict().items()
+        {"name": name, "before": value.numpy(), "after": numbers_of([after.get(name, torch.empty(0))], value.shape)}
+        for name, value in before.items()
     ]
-    torch.set_grad_enabled(True)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter))
-    value, raised = attempt(evaluate, model, loader)
+    value, raised = call(evaluate, model, loader)
     answer["later"] = raised or as_pair(value)
     if not answer["grad_left_on"]:  # harmful only if the student's training does not switch it on again
         answer["still_trains"] = trains(student, images, labels, batch_size)
-    torch.set_grad_enabled(True)
     return answer
 
 
 def trains(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> bool:
-    """Does the student's train_one_epoch move weights, with the grad mode as evaluate left it?"""
+    """Does the student's train_one_epoch move weights where gradients are off, as evaluate left them?"""
     recorder = Recorder()
     model = OneLayer(recorder, torch.zeros(10, 28 * 28), torch.zeros(10, 28 * 28))
+    torch.set_grad_enabled(False)
     try:
         student.function("train", "train_one_epoch")(
             model, loader_of(images, labels, batch_size), RecordingSGD(recorder, model.parameters(), 0.1)
         )
     except Exception:
         return False
-    return bool((model.weight != 0).any())
+    finally:
+        settle()
+    return any(bool((piece != 0).any()) for piece in model.parameters())
 
 
 @probe("train", "model")
@@ -330,7 +359,7 @@ def own_pair(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: i
     answer: dict[str, Any] = {"passes": []}
     recorder = Recorder()
     model, raised, todo = tolerant(lambda: student.function("model", "DigitClassifier")())
-    if raised is not None or todo or not isinstance(model, nn.Module) or next(model.parameters(), None) is None:
+    if raised is not None or todo or not is_a(model, nn.Module) or next(model.parameters(), None) is None:
         return answer
 
     def note(module: nn.Module, inputs: Any, scores: Any) -> None:
@@ -354,5 +383,4 @@ def own_pair(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: i
     if raised is None and not todo and recorder.forwards:
         scores = torch.cat([one["scores"] for one in recorder.forwards]).double().numpy()
         answer["evaluation"] = {"returned": as_pair(value), "scores": scores}
-    torch.set_grad_enabled(True)
     return answer

@@ -38,6 +38,11 @@ class Epoch:
         return np.asarray(self.weight - self.start)
 
     @property
+    def slope(self) -> np.ndarray:
+        """(10, 784): the gradient that came back to the scores, as one of the weights."""
+        return self.answer.array("slope", WEIGHT)
+
+    @property
     def moved(self) -> bool:
         """NaN counts as movement."""
         return not np.array_equal(self.weight, self.start)
@@ -70,7 +75,7 @@ class Epochs:
     momentum: Epoch
     large: Epoch
     split: Epoch
-    still: Epoch
+    still: Epoch  # from weights of size 1
     relabelled: Epoch
     many: Epoch  # a long epoch of other batches
     pieces: Epoch  # the same, in calls of BATCHES batches
@@ -111,11 +116,12 @@ def observe_epochs(student: Student) -> Epochs:
         "small": rng.uniform(*SMALL),
         "large": rng.uniform(*LARGE),
     }
+    inputs["loose"] = rng.normal(size=WEIGHT)
     inputs["other_labels"] = inputs["labels"].copy()
     inputs["other_labels"][: BATCH // 2] = (inputs["other_labels"][: BATCH // 2] + 5) % 10  # of half of the first batch
     answer = student.observe("training.epochs", **inputs)
     start = inputs["weight"]
-    kinds = {name: Epoch(answer.part(name), start) for name in KINDS}
+    kinds = {name: Epoch(answer.part(name), inputs["loose"] if name == "still" else start) for name in KINDS}
     alone = [Epoch(one, start) for one in answer.parts("alone", BATCHES)]
     return Epochs(inputs, alone, **kinds)
 
@@ -164,9 +170,8 @@ def follows_labels(epochs: Epochs) -> bool:
 
 def along_gradient(epoch: Epoch) -> bool:
     """Whether the weights moved along the gradient that came back to the scores, down or up."""
-    slope = epoch.answer.array("slope", WEIGHT)
-    _, rest = numbers.fitted(epoch.change, slope, epoch.start)
-    return bool(np.isfinite(slope).all() and rest**2 < 1 - ALONG**2)
+    _, rest = numbers.fitted(epoch.change, epoch.slope, epoch.start)
+    return rest**2 < 1 - ALONG**2
 
 
 def one_way(epochs: Epochs) -> bool:

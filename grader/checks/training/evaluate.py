@@ -199,6 +199,13 @@ def name_divisor(got: list[float], groups: list[Group], facts: dict[str, Any]) -
                  divisor=divided[1] + (", times 100" if factor > 1 else ""), **facts)  # fmt: skip
 
 
+def name_not_finite(*pairs: Answer) -> None:
+    for pair in pairs:
+        for place in ("first", "second"):
+            if has_value(pair, place) and not np.isfinite(number := pair.part(place).number("value")):
+                fail("loss-not-finite", loss=number)
+
+
 def name_not_repeatable(once: Answer, again: Answer) -> None:
     """Two evaluations of the same network with the same images must agree."""
     for place in ("first", "second"):

@@ -18,6 +18,8 @@ FAR = 4.05  # how far the largest rate may be from lr, as a factor
 LEARNT = 0.05  # loss that the first epoch must take off before anything can be said of the next
 AS_BEFORE = 0.55  # of what the first epoch gained: an epoch that goes on where it ended gains more on average
 HEAVY_DECAY = 0.1  # of the usual optimizers; usual are 0.0001 to 0.01
+STILL = 1e-3  # of what the epoch before changed: an epoch that changes less stands still
+SAME_SIGN = 0.75  # of a gradient: so much at least keeps its sign on the way to the step, clipped or not
 WORSE = 1.1  # what is left, in times of the last epoch's loss: averages of weights stay below
 WITH_TRACE = 0.8  # of the training images: so many at least are found again in the first layer
 DOWNHILL = 0.05  # cosine of the weights' change with the way downhill; by chance it is 0 +- 0.01
@@ -33,6 +35,7 @@ def name_untrained(run: FitRun) -> None:
     """Fail when no epoch of training on the training images was seen."""
     if run.epochs:
         return
+    name_other_weights(run)
     name_validation_training(run)
     if run.answer.integer("other_models"):
         fail("model-replaced-in-fit")
@@ -41,9 +44,16 @@ def name_untrained(run: FitRun) -> None:
     fail("fit-trains-nothing")
 
 
+def name_other_weights(run: FitRun) -> None:
+    if calls := run.answer.integer("other_weights"):
+        fail("optimizer-of-other-weights", calls=calls)
+
+
 def name_validation_training(run: FitRun) -> None:
     if any(run.trained_on_val):
         fail("validation-trained-on", images=sum(run.trained_on_val))
+    if run.strange:
+        fail("strange-images-trained-on", images=run.strange)
 
 
 def judge_history(history: Answer) -> None:
@@ -209,11 +219,14 @@ def judge_training(fits: Fits) -> None:
     misplaced = run.answer.part("misplaced")
     if function := next((name for name in LOOPS if name in misplaced), ""):
         fail("call-arguments-swapped", function=function, parameter=misplaced.text(function))
+    name_other_weights(run)
     name_untrained(run)
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")
     name_validation_training(run)
     judge_rate(run, fits.one)
+    if (kept := run.kept_signs) < SAME_SIGN:
+        fail("gradients-changed-before-step", lost=f"{1 - kept:.0%}")
     name_fresh_start(run)
     if not all(run.unchanged):
         judge_what_is_left(run)
@@ -224,7 +237,7 @@ def judge_training(fits: Fits) -> None:
     if all(run.unchanged):
         fail("weights-unchanged-by-fit", passes=run.learnt_passes)
     before, after, downhill = run.learnt
-    if after > 1.05 * before or downhill < DOWNHILL:
+    if not (after <= 1.05 * before and downhill >= DOWNHILL):
         name_heavy_decay(run)
         fail("fit-does-not-learn", before=before, after=after)
     if any(run.unchanged):
@@ -269,20 +282,22 @@ def judge_what_is_left(run: FitRun) -> None:
         return
     if any(found):
         fail("fit-keeps-another-epoch", epoch=found.index(True) + 1, epochs=len(ends))
-    if left > WORSE * ends[-1].loss:
+    if np.isfinite(ends[-1].loss) and not left <= WORSE * ends[-1].loss:
         fail("fit-leaves-other-weights", left=left, last=ends[-1].loss)
 
 
 def judge_optimizer(run: FitRun) -> None:
-    """One optimizer for all epochs, whose learning rate changes between epochs alone."""
+    """One optimizer for all epochs (or several, side by side), whose learning rate changes between epochs alone."""
     if len(run.rates) == 0 or not run.epochs:
         return
     which, after = run.optimizers, run.steps_after
-    end = run.epochs[0].at + 1  # passes seen when the last step of epoch 1 is made
-    first, later = set(which[after <= end].tolist()), set(which[after > end].tolist())
-    if len(first) > 2 or (first and later and not first & later):
-        fail("optimizer-rebuilt", count=len(first | later), epochs=len(run.epochs))
-    rates = run.rates[after <= end]
+    ends = [epoch.at + 1 for epoch in run.epochs]  # passes seen when the last step of each epoch is made
+    first, *later = (set(which[(after > a) & (after <= b)].tolist()) for a, b in zip([-1, *ends], ends))
+    if len(first) > 2 or len(set().union(*later) - first) > 1:
+        fail("optimizer-rebuilt", count=len(set(which.tolist())), epochs=len(run.epochs))
+    if taken := [at for at, one in enumerate(later, 2) if one and (one != later[0] or not one <= first)]:
+        fail("optimizer-exchanged", epoch=taken[0], epochs=len(run.epochs))
+    rates = run.rates[after <= ends[0]]
     if len(rates) < 3 or rates[0] <= 0:
         return
     ratios = rates[1:] / np.maximum(rates[:-1], 1e-300)
@@ -291,6 +306,16 @@ def judge_optimizer(run: FitRun) -> None:
         fail("learning-rate-collapses", first=rates[0], last=rates.min(), batches=len(rates))
     if rates.max() > SAME_RATE * rates.min():
         fail("rate-changes-inside-epoch", first=rates[0], last=rates[-1], batches=len(rates))
+
+
+def name_standstill(run: FitRun) -> None:
+    """Fail when an epoch but the last changes next to nothing: the scores of the epoch after it are as before."""
+    if run.with_closures:
+        return
+    moves = [float(np.abs(b.scores - a.scores).max()) for a, b in zip(run.epochs, run.epochs[1:])]
+    for at, (before, now) in enumerate(zip(moves, moves[1:])):
+        if now < STILL * before:
+            fail("epochs-stand-still", epoch=at + 2, before=before, now=now)
 
 
 def judge_rate(run: FitRun, half: FitRun) -> None:

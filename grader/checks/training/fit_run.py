@@ -16,6 +16,7 @@ from grader.engine.student import Student
 
 LENT_LOOPS = Path(__file__).resolve().parents[2] / "lent" / "loops.py"  # read, never imported
 TRAIN, VAL = 60, 40  # images
+STRANGE = -1  # the tag of an image that was learnt from, and that is none of these pictures
 VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
 EPOCHS = (4, 7)  # so many, drawn at random
 LR = 0.008  # slow enough that validation accuracy rises over all epochs
@@ -59,12 +60,14 @@ class Look:
     loss: float
     smooth: float  # the loss with all ten classes at once: what label smoothing mixes in
     accuracy: float
+    scores: np.ndarray  # of each image, in the order of their numbers
 
 
-def look_at(at: int, scores: np.ndarray, labels: np.ndarray) -> Look:
-    losses = numbers.cross_entropy(scores, labels)
-    right = float((scores.argmax(axis=1) == labels).mean())
-    return Look(at, float(losses.mean()), float(numbers.spread(scores).mean()), right)
+def look_at(at: int, scores: np.ndarray, which: np.ndarray, labels: np.ndarray) -> Look:
+    losses, table = numbers.cross_entropy(scores, labels[which]), np.zeros((len(labels), 10))
+    right = float((scores.argmax(axis=1) == labels[which]).mean())
+    table[which] = scores
+    return Look(at, float(losses.mean()), float(numbers.spread(scores).mean()), right, table)
 
 
 class FitRun:
@@ -83,6 +86,7 @@ class FitRun:
         tags, scores = passes.array("tags", (rows,), "i"), passes.array("scores", (rows, 10))
         self.tags = [tags[a:b] for a, b in zip(edges, edges[1:])]
         self.scores = [scores[a:b] for a, b in zip(edges, edges[1:])]
+        self.strange = sum(int((t == STRANGE).sum()) for t, g in zip(self.tags, self.gradient) if g)
         self.trained_on_val = [int((t >= VAL_TAG).sum()) for t, g in zip(self.tags, self.gradient) if g]
         self.epochs = self._looks(True, 0, TRAIN, "train_labels")
         self.val = self._looks(False, VAL_TAG, VAL, "val_labels")
@@ -101,7 +105,7 @@ class FitRun:
             seen += len(tags)
             if seen >= count:
                 every = np.concatenate([t for t, _ in held]) - first
-                looks.append(look_at(at, np.concatenate([s for _, s in held]), self.inputs[labels][every]))
+                looks.append(look_at(at, np.concatenate([s for _, s in held]), every, self.inputs[labels]))
                 held, seen = [], 0
         return looks
 
@@ -139,6 +143,26 @@ class FitRun:
         """The tensors of the given network "before" or "after" fit, in the order of SHAPES."""
         tensors = self.answer.parts("weights", TENSORS)
         return [one.array(at, shape) for one, shape in zip(tensors, SHAPES)]
+
+    @property
+    def kept_signs(self) -> float:
+        """How much of its batch's gradient, by size, had its sign when the first step was made, 0..1. nan where that
+        cannot be said: the step was not made right after the first pass that was learnt from, with the weights of
+        before."""
+        learnt = np.flatnonzero(self.gradient)
+        if not len(learnt) or not len(self.steps_after) or self.steps_after[0] != learnt[0] + 1:
+            return np.nan
+        tags, old = self.tags[learnt[0]], [w.astype(np.float64) for w in self.weights("before")]
+        if not ((tags >= 0) & (tags < TRAIN)).all():
+            return np.nan
+        pixels = self.inputs["train_images"][tags].reshape(len(tags), -1)[:, 1:].astype(np.float64)
+        labels = self.inputs["train_labels"][tags]
+        loss, slopes = numbers.two_layers(old, pixels, labels)
+        if abs(numbers.cross_entropy(self.scores[learnt[0]], labels).mean() - loss) > 1e-3:
+            return np.nan
+        pairs = [(w, s) for w, s in zip(slopes, self.weights("slope")) if s.any()]
+        kept = sum(np.abs(w)[np.sign(w) == np.sign(s)].sum() for w, s in pairs)
+        return float(kept / max(sum(np.abs(w).sum() for w, _ in pairs), 1e-300)) if pairs else np.nan
 
     @property
     def traces(self) -> int:

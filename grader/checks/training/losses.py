@@ -183,7 +183,7 @@ def are_means(got: list[float], groups: list[Group]) -> bool:
         return True
     smooth = [float(numbers.spread(group.scores).mean()) - t for group, t in zip(groups, true)]
     amounts = [(g - t) / s for g, t, s in zip(got, true, smooth)]
-    return max(amounts) - min(amounts) < 2 * CLOSE and -CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE
+    return np.ptp(amounts) < 2 * CLOSE and -CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE
 
 
 def wrong_average(got: list[float], groups: list[Group]) -> str | None:
@@ -195,7 +195,7 @@ def wrong_average(got: list[float], groups: list[Group]) -> str | None:
             return finding
     for finding in plain[0]:
         amounts = [(g - p[finding]) / (f[finding] - p[finding]) for g, p, f in zip(got, plain, spread)]
-        if max(amounts) - min(amounts) < CLOSE and CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE:
+        if np.ptp(amounts) < CLOSE and CLOSE < amounts[0] < numbers.SMOOTHING + CLOSE:
             return finding
     return None
 

@@ -49,6 +49,9 @@ def name_own_optimizer(epochs: Epochs) -> None:
         return
     if not np.any(still.weight):
         fail("weights-zeroed")
+    low, high = still.weight.min(), still.weight.max()
+    if np.array_equal(still.weight, still.start.clip(low, high)):
+        fail("weights-clipped", low=low, high=high)
     if np.isfinite(still.weight).all():
         fail("optimizer-not-the-given-one", how="with a learning rate of 0 your loop still changed the weights")
 
@@ -113,6 +116,8 @@ def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np
     used = -epoch.change / epochs.small
     if not np.isfinite(used).all() or (epoch.loss is not None and not np.isfinite(epoch.loss)):
         fail("loss-not-finite", loss=epoch.shown_loss)
+    if not np.isfinite(epoch.slope).all():
+        fail("loss-not-finite", loss="a number, but a gradient that was sent back before was nan or infinite")
     raw = x @ (epochs.inputs["weight"] + epochs.inputs["frozen"]).T
     (a, b, decay), rest = mixture(epochs, epoch, x, labels)
     size = a + b
@@ -180,10 +185,7 @@ def _name_other_loss(used: np.ndarray, raw: np.ndarray, labels: np.ndarray, x: n
 
 def uses(epochs: Epochs, whole: Epoch) -> tuple[np.ndarray, float]:
     """How many times each batch's own update is contained in the epoch's, and the unexplained rest."""
-    alone = [epoch.change for epoch in epochs.alone]
-    if not all(np.isfinite(change).all() for change in (*alone, whole.change)):
-        return np.full(BATCHES, np.nan), np.inf
-    return numbers.fitted(whole.change, *alone)
+    return numbers.fitted(whole.change, *(epoch.change for epoch in epochs.alone))
 
 
 def like(factors: np.ndarray, *wanted: float) -> bool:
@@ -198,6 +200,12 @@ def split_agrees(epochs: Epochs) -> bool:
 def agree(one: Epoch, other: Epoch) -> bool:
     """Do both end with the same weights?"""
     return bool(np.linalg.norm(one.change - other.change) <= 1e-3 * np.linalg.norm(other.change))
+
+
+def name_not_finite(*epochs: Epoch) -> None:
+    for epoch in epochs:
+        if not np.isfinite(epoch.weight).all():
+            fail("loss-not-finite", loss=epoch.shown_loss)
 
 
 def name_missing_updates(epochs: Epochs) -> None:

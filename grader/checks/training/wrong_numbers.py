@@ -99,8 +99,13 @@ def gradient(loss: Loss, raw: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def fitted(target: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, float]:
-    """Least squares: target = sum of factors * columns -> (factors, what is left as a share of target)."""
+    """Least squares: target = sum of factors * columns -> (factors, what is left as a share of target).
+
+    (nan, infinite) where some number is not finite.
+    """
     matrix = np.stack([np.ravel(c) for c in columns], axis=1)
+    if not (np.isfinite(matrix).all() and np.isfinite(target).all()):
+        return np.full(len(columns), np.nan), np.inf
     scale = np.linalg.norm(matrix, axis=0)
     scale[scale == 0] = 1
     factors, *_ = np.linalg.lstsq(matrix / scale, np.ravel(target), rcond=None)
