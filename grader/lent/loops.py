@@ -23,6 +23,8 @@ def sort_out(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[nn.Module, 
         raise Foreign("no model or no loader among the arguments")
     if any(hasattr(a, "step") and not isinstance(a, (torch.optim.Optimizer, nn.Module)) for a in handed):
         raise Foreign("a scheduler among the arguments, which only the student's own loop knows how to use")
+    if optimizers and any(callable(getattr(held, "step", None)) for held in vars(optimizers[0]).values()):
+        raise Foreign("a scheduler that hangs on the optimizer, which only the student's own loop knows how to use")
     return models[0], loaders[0], optimizers[0] if optimizers else None
 
 

@@ -129,8 +129,10 @@ def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np
         and 0 <= decay + 1e-6 < 0.1
     ):
         return
+    name_penalty(epochs, epoch, x, labels)
     if rest < 1e-3 and abs(b) < 2e-3 * abs(a) or rest < 1e-3 and a * b > 0 and b / size < numbers.SMOOTHING + 2e-3:
         name_clipping(epochs)
+        name_rare_steps(epochs.many)
         _name_size(epoch.events, size)
     name_clipping(epochs)
     _name_other_loss(used, raw, labels, x)
@@ -138,6 +140,17 @@ def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np
         fail("images-changed-in-loop")
     sharp = errors(epochs, x, labels)[0].T @ x
     fail("gradient-unexplained", agreement=numbers.cosine(used, sharp), loss=epoch.shown_loss)
+
+
+def name_penalty(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np.ndarray) -> None:
+    """Fail where an update is the plain one and a pull at the weights, by their size or by their sign."""
+    plain = errors(epochs, x, labels)[0].T @ x / BATCH
+    parts = (plain, epoch.start, np.sign(epoch.start))
+    (share, size, sign), rest = numbers.fitted(-epoch.change / epochs.small, *parts)
+    if rest < 1e-3 and abs(share - 1) < 0.02:
+        for factor, what, penalty in ((sign, "the sign of each weight", "values"), (size, "each weight", "squares")):
+            if factor > 1e-3:
+                fail("penalty-on-weights", factor=factor, what=what, penalty=penalty)
 
 
 def name_clipping(epochs: Epochs) -> None:
