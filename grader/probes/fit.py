@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from grader.engine.worker.beside_student.probing import probe, untouched
+from grader.engine.worker.beside_student.probing import is_a, probe, untouched
 from grader.engine.worker.raised import Raised
 from grader.probes import stand_ins as parts
 from grader.probes.training import as_number, call
@@ -116,15 +116,15 @@ def replaced(
             handed = [*args, *kwargs.values()]
             if (parameter := misplaced(own.get(name), args, kwargs)) and name not in recorder.misplaced:
                 recorder.misplaced[name] = parameter
-            models = [a for a in handed if parts.is_a(a, torch.nn.Module)]
+            models = [a for a in handed if is_a(a, torch.nn.Module)]
             if any(model is not recorder.original for model in models):
                 recorder.events.append("other model")
-            groups = [group for a in handed if parts.is_a(a, torch.optim.Optimizer) for group in a.param_groups]
+            groups = [group for a in handed if is_a(a, torch.optim.Optimizer) for group in a.param_groups]
             known = {id(p) for model in models for p in model.parameters()}
             if groups and known and known.isdisjoint(id(p) for group in groups for p in group["params"]):
                 recorder.events.append("other weights")
             value = function(*args, **kwargs)
-            items = value if parts.is_a(value, tuple, list) else [value]
+            items = value if is_a(value, tuple, list) else [value]
             numbers = [as_number(item) for item in islice(items, LOOPS[name])]
             reported.extend(number["value"] for number in numbers if "value" in number)
             return value
@@ -273,7 +273,7 @@ def written_down(history: Any) -> dict[str, Any]:
     number; types: of the entries; graph: whether an entry keeps its graph}
     """
     form: dict[str, Any] = {"type": parts.type_name(history)}
-    if not parts.is_a(history, dict):
+    if not is_a(history, dict):
         return form
     return form | {
         "keys": [str(key)[:40] for key in islice(history, 12)],
@@ -284,7 +284,7 @@ def written_down(history: Any) -> dict[str, Any]:
 def list_form(entries: Any) -> dict[str, Any]:
     numbers = None
     with suppress(Exception):  # a tensor that cannot be taken apart
-        if parts.is_a(entries, list, tuple) or parts.is_a(entries, np.ndarray, torch.Tensor) and entries.ndim == 1:
+        if is_a(entries, list, tuple) or is_a(entries, np.ndarray, torch.Tensor) and entries.ndim == 1:
             numbers = [as_number(entry) for entry in islice(entries, ENTRIES)]
     if numbers is None:
         return {"type": type(entries).__name__}
