@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from grader.engine.worker.beside_student.probing import MissingName, attempt, probe, untouched
+from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, probe, untouched
 from grader.engine.worker.raised import Raised
 from grader.probes.runtime import settle
 from grader.probes.stand_ins import (
@@ -20,7 +20,6 @@ from grader.probes.stand_ins import (
     RecordingSGD,
     Table,
     Tender,
-    is_a,
     loader_of,
     numbers_of,
     own,
