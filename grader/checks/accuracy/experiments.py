@@ -196,18 +196,23 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     top = laboratory.student.rubric.tiers[-1].at
     # a change that leaves nothing to wish for; or little is missing, so that no exchange can bring much more
     near = bool(best) and (better[best[0]] >= ours - NEAR or accuracy > top - CLEAR)
+    number: Changed | None = None
+    wanted = min(accuracy + CLEAR, top + SURE) if near else top
     if near or part not in ("data", "network"):
         # such a change, or the best there is where data and network are in order; then twice the epochs, too, because a
         # short training says little about them, unless they bring nothing there and an exchange does
-        wanted = min(accuracy + CLEAR, top + SURE) if near else top
         twice = changed[CHANGES.index(LONGER)]
         longer = not near and not (part and twice is not None and twice < own + CLEAR)
         changes = [*(CHANGES[index] for index in best), *([LONGER] if longer else [])]
-        if changed_one := changed_advice(laboratory, changes, wanted):
-            return changed_one
-    if part and (found := exchanged_advice(laboratory, part, exchanged, own, ours)):
-        return found
-    return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR) if best else None
+        number = changed_advice(laboratory, changes, wanted, accuracy + CLEAR)
+    if number and number.reached >= wanted:
+        return number
+    found = exchanged_advice(laboratory, part, exchanged, own, ours) if part else None
+    if number and (found is None or number.reached >= found.repaired - NEAR):
+        return number  # which is changed more easily than a part
+    if found is None and best and number is None:
+        return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR, accuracy + CLEAR)
+    return found
 
 
 def distinct(changes: Sequence[int], rate: float) -> list[int]:
@@ -232,17 +237,18 @@ def is_better(value: float, own: float, ours: float) -> bool:
     return value >= own + CLEAR and value - own >= ENOUGH * (ours - own)
 
 
-def changed_advice(laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], wanted: float) -> Changed | None:
-    """The change that brings most in a full training; None where it is less than wanted."""
+def changed_advice(
+    laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], wanted: float, least: float
+) -> Changed | None:
+    """The change that brings most in a full training, one of PRECISE before others; of those that bring what is
+    wanted, where there are such. None where it is less than the least."""
     half = -(-len(changes) // 2)
     lists = [part for part in (changes[:half], changes[half:]) if part]
     found = [value or 0.0 for one in laboratory.run(*lists, share=0.8, short=False) for value in one] if lists else []
-    enough = [
-        (change in PRECISE, value, at) for at, (value, change) in enumerate(zip(found, changes)) if value >= wanted
-    ]
-    if not enough:
+    tried = [(change in PRECISE, value, at) for at, (value, change) in enumerate(zip(found, changes)) if value >= least]
+    if not tried:
         return None
-    _, reached, at = max(enough)
+    _, reached, at = max([one for one in tried if one[1] >= wanted] or tried)
     change = changes[at]
     if "lr" in change or "rate" in change:
         better = change.get("rate") or laboratory.rate * change["lr"]
