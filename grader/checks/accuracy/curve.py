@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 GUESSING = math.log(10)  # the cross-entropy of ten classes that are all as likely
 STUCK = 0.05  # how far from it a loss may be that has not moved
 FALLING = 0.08  # the part of the loss that the last epoch still took off
-RISEN = 1.25  # the last validation loss, in times of the lowest
+RISEN = 1.25  # the last two validation losses, in times of the lowest: one alone may be chance
+LEARNT = 0.05  # a loss below which nothing is left to learn
 APART = 0.15  # accuracy on validation images above that on the test images
 ONE_CLASS = 0.8  # share of all answers
 
@@ -30,10 +31,10 @@ def reading(curves: Mapping[str, Sequence[float]], answers: Mapping[int, int], a
     validation = curves["val_accuracy"][-1] if curves["val_accuracy"] else 0.0
     if APART + accuracy < validation <= 1:
         return f"Your validation images give an accuracy of {100 * validation:.0f} %, far more than new digits."
-    if len(val_losses) > 2 and val_losses[-1] > RISEN * min(val_losses) and losses and losses[-1] < losses[0]:
+    if len(val_losses) > 2 and min(val_losses[-2:]) > RISEN * min(val_losses) and losses and losses[-1] < losses[0]:
         low, last = min(val_losses), val_losses[-1]
         return f"The validation loss rose again, from {low:.2f} to {last:.2f}, while the training loss fell."
-    if len(losses) > 1 and losses[-1] < (1 - FALLING) * losses[-2]:
+    if len(losses) > 1 and losses[-2] > LEARNT and losses[-1] < (1 - FALLING) * losses[-2]:
         before, last = losses[-2:]
         return f"The training loss was still falling: {before:.2f} in the last epoch but one, {last:.2f} in the last."
     return ""
