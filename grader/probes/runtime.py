@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from grader.engine.worker.beside_student.marks import names_of
+from grader.probes.settings import settle
 
 WATCHED = (
     "torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.utils.data", "torch.autograd",
@@ -14,8 +15,6 @@ WATCHED = (
 )  # fmt: skip
 CLASSES = ("torch.Tensor", "torch.nn.Module", "torch.nn.Linear", "torch.optim.Optimizer", "torch.optim.SGD",
            "torch.utils.data.DataLoader", "torchvision.datasets.MNIST")  # fmt: skip
-
-LEFT: list[Any] = []  # ways out of inference mode: each lasts as long as it is kept
 
 
 def warm(what: str) -> None:
@@ -45,25 +44,6 @@ def seed(number: int) -> None:
         numpy.random.seed(number % 2**32)
     if torch is not None:
         torch.manual_seed(number)
-
-
-def settle() -> None:
-    """Put back what student code may have set for the whole process and left so: the grader's own parts share it.
-
-    The default dtype stays: it is what their networks and pictures are made of.
-    """
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if numpy is not None:
-        numpy.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
-    if torch is not None:
-        torch.set_default_device(None)
-        if torch.is_inference_mode_enabled():
-            LEFT.append(torch.inference_mode(False))
-            LEFT[-1].__enter__()
-        torch.use_deterministic_algorithms(False)
-        torch.autograd.set_detect_anomaly(False)
-        torch.set_autocast_enabled("cpu", False)
-        torch.set_grad_enabled(True)
 
 
 def marks() -> dict[str, Any]:

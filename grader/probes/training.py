@@ -13,7 +13,7 @@ from torch import nn
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, probe, untouched
 from grader.engine.worker.raised import Raised
-from grader.probes.runtime import settle
+from grader.probes.settings import settle
 from grader.probes.stand_ins import (
     OneLayer,
     Recorder,
@@ -116,8 +116,8 @@ def epochs(
     many: the long epoch, with `small`; pieces: the same in one call for every len(alone) of its batches
     each of them is {loss: as returned, or what was raised; left out when it is no number; weight: (10, 784) float64,
     afterwards; lr: of the optimizer, afterwards; events: forward, backward, step and empty-step in order;
-    training: the mode of each pass that was learnt from, bools; images_kept: whether the network got the images
-    as they are; slope: (10, 784) float64, see `slope_of`}
+    training: the mode of each pass that was learnt from, bools; of one batch also images_kept: whether the network got
+    the images as they are, and slope: (10, 784) float64, see `slope_of`}
     """
     train_one_epoch = student.function("train", "train_one_epoch")
     whole, long = list(range(len(images))), list(range(len(many_images)))
@@ -144,13 +144,14 @@ def epochs(
             if raised is not None:
                 break
         loss = raised if raised is not None else as_number(value).get("value")
-        return ({} if loss is None else {"loss": loss}) | {
+        seen: dict[str, Any] = {} if loss is None else {"loss": loss}
+        if len(calls) == 1 and len(calls[0]) <= batch_size:
+            seen |= {"images_kept": images_kept(recorder, images), "slope": slope_of(recorder)}
+        return seen | {
             "weight": numbers_of(model.parameters(), weight.shape),
             "lr": attempt(lambda: float(optimizer.param_groups[0]["lr"]))[0] or 0.0,
             "events": recorder.events,
             "training": used_in_training(recorder),
-            "images_kept": images_kept(recorder, images),
-            "slope": slope_of(recorder),
         }
 
     return {
