@@ -21,7 +21,8 @@ def settle() -> None:
         if torch.is_inference_mode_enabled():
             LEFT.append(torch.inference_mode(False))
             LEFT[-1].__enter__()
-        torch.use_deterministic_algorithms(False)
+        if torch.are_deterministic_algorithms_enabled():  # setting it imports much, which takes half a second
+            torch.use_deterministic_algorithms(False)
         torch.autograd.set_detect_anomaly(False)
         torch.set_autocast_enabled("cpu", False)
         torch.set_grad_enabled(True)
