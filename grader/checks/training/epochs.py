@@ -161,7 +161,7 @@ def follows_labels(epochs: Epochs) -> bool:
         return not epochs.first.moved
     images = epochs.inputs["images"][:BATCH].reshape(BATCH, -1).astype(np.float64)
     apart, whole = (
-        np.linalg.norm(c @ np.linalg.pinv(images), axis=0)
+        np.linalg.norm(numbers.shares(c, images), axis=0)
         for c in (other.change - epochs.first.change, epochs.first.change)
     )
     changed, kept = apart[: BATCH // 2], apart[BATCH // 2 :]
@@ -189,4 +189,4 @@ def of_batch(epochs: Epochs, at: int) -> tuple[float, np.ndarray]:
     left, decay = (rows - rows @ basis @ basis.T for rows in (change, weight))
     factor = (left * decay).sum() / (decay**2).sum()
     share = 1 - np.linalg.norm(left - factor * decay) / np.linalg.norm(change)
-    return float(share), (change - factor * weight) @ np.linalg.pinv(images)
+    return float(share), numbers.shares(change - factor * weight, images)

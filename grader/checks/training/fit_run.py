@@ -169,7 +169,7 @@ class FitRun:
         """How many training images left something in the first layer: its change is put together from them."""
         old, new = (self.weights(at)[0].astype(np.float64) for at in ("before", "after"))
         pixels = self.inputs["train_images"].reshape(TRAIN, -1)[:, 1:].astype(np.float64)
-        left = np.linalg.norm((new - old) @ np.linalg.pinv(pixels), axis=0)
+        left = np.linalg.norm(numbers.shares(new - old, pixels), axis=0)
         return int((left > TRACE * left.max()).sum())
 
     @property

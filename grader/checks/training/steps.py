@@ -29,7 +29,7 @@ def name_batch_left_out(epochs: Epochs) -> None:
     if not epochs.first.raised or epochs.together.raised or not epochs.together.moved or not np.isfinite(change).all():
         return
     images = epochs.inputs["images"].reshape(BATCH * BATCHES, -1).astype(np.float64)
-    parts = np.linalg.norm(change @ np.linalg.pinv(images), axis=0).reshape(BATCHES, BATCH).max(axis=1)
+    parts = np.linalg.norm(numbers.shares(change, images), axis=0).reshape(BATCHES, BATCH).max(axis=1)
     if parts[0] < 1e-3 * parts[1:].min():
         fail("batch-never-trains", which="first", batches=BATCHES)
 

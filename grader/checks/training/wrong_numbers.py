@@ -113,6 +113,15 @@ def fitted(target: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, float]
     return factors / scale, float(rest / max(np.linalg.norm(target), 1e-300))
 
 
+def shares(change: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """How often each picture (N, pixels) is contained in each row of a change (M, pixels), by least squares: (M, N).
+
+    By the products of the pictures, which point apart: a decomposition of all pixels takes threads, and a second where
+    the other cores are busy.
+    """
+    return np.asarray(np.linalg.solve(pictures @ pictures.T, pictures @ change.T).T)
+
+
 def two_layers(weights: list[np.ndarray], pixels: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
     """(mean cross-entropy, its gradients) of tanh(x W + b) V + c; weights: W (H, P), b (H,), V (10, H), c (10,)."""
     first, shift, second, bias = weights
