@@ -135,7 +135,7 @@ class Batch:
         WEEK.verify()
         sweep_stale()
         secret = read_key(args.key) if args.key else folder.secret()
-        pool = WEEK.pool(args.pool.resolve()) if args.pool else None
+        pool = looks.pool_in(args.pool.resolve()) if args.pool else None
         self.warm = Warm(looks.start_server, None, args.isolation)
         self.looker = Looker(
             self.warm,

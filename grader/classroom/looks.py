@@ -112,7 +112,7 @@ class Looker:
         return self.warm.do(work, is_in_trouble)
 
     def open_pool(self) -> Pool | None:
-        pool = WEEK.pool(self.pool) if self.pool else None
+        pool = pool_in(self.pool) if self.pool else None
         if pool is not None and pool.fingerprint != self.fingerprint:
             raise GraderTrouble(f"The pool {self.pool} holds other data for this worker: bring the same files there.")
         return pool
@@ -167,5 +167,10 @@ def identity_of(submission: Submission) -> list[Any]:
 
 
 @cache
+def pool_in(folder: Path) -> Pool:
+    """Read once in a process, because every look asks for it. Raises GraderTrouble."""
+    return WEEK.pool(folder)
+
+
 def code_here() -> str:
     return code_digest(WEEK.folder)
