@@ -50,7 +50,7 @@ def following(files: Files, finding: str, message: str) -> Files:
         return files | {"train.py": files["train.py"].replace(line, re.sub(r"lr=\S+$", f"lr={named[1]}", line))}
     if named and finding.startswith("epochs"):
         return files | {"train.py": re.sub(r"epochs=\d+", f"epochs={named[1]}", files["train.py"], count=1)}
-    if finding.startswith("fault-in") or finding.endswith("-do-not-suit") or finding == "schedule-does-not-suit":
+    if finding.startswith("fault-in") or finding.endswith("-not-suit"):
         name = FILE.get(finding, "train.py")
         return files | {name: corpus.reference()[name]}
     return files

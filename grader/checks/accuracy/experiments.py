@@ -27,8 +27,9 @@ from grader.engine.trouble import stack_of
 LENT = Path(__file__).resolve().parents[2] / "lent"  # read, never imported
 PROBE = "experiments.trials"
 IMAGES, TESTS = 2000, 500  # of a short training: digits to learn from, and to score
-PLAN_PARTS = ("data", "network", "epoch", "optimizer", "fit")
-OWN = {**dict.fromkeys(PLAN_PARTS, "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0, "steady": False}
+PARTS = ("data", "network", "fit")  # one file each
+INSIDE = ("epoch", "optimizer")  # what fit works with
+OWN = {**dict.fromkeys((*PARTS, *INSIDE), "own"), "lr": 1.0, "rate": 0.0, "epochs": 1.0, "steady": False}
 FACTORS = (0.1, 1 / 3, 3.0, 10.0)  # of the default lr
 RATES = (0.1, 0.01, 0.001)  # in its place: one of them suits every usual optimizer
 LONGER: Mapping[str, Any] = {"epochs": 2.0}
@@ -43,8 +44,6 @@ CHANGES: tuple[Mapping[str, Any], ...] = (
     *PRECISE,
 )
 ALL_LENT = {"data": "lent", "network": "lent", "fit": "lent"}
-PARTS = ("data", "network", "fit")  # one file each
-INSIDE = ("epoch", "optimizer")  # what fit works with
 EXCHANGES = tuple({part: "lent"} for part in (*PARTS, *INSIDE))
 ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
 # of torch's optimizers, as the probe names them
@@ -198,7 +197,7 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     near = bool(best) and (better[best[0]] >= ours - NEAR or accuracy > top - CLEAR)
     number: Changed | None = None
     wanted = min(accuracy + CLEAR, top + SURE) if near else top
-    if near or part not in ("data", "network"):
+    if with_numbers := near or part not in ("data", "network"):
         # such a change, or the best there is where data and network are in order; then twice the epochs, too, because a
         # short training says little about them, unless they bring nothing there and an exchange does
         twice = changed[CHANGES.index(LONGER)]
@@ -210,7 +209,7 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     found = exchanged_advice(laboratory, part, exchanged, own, ours) if part else None
     if number and (found is None or number.reached >= found.repaired - NEAR):
         return number  # which is changed more easily than a part
-    if found is None and best and number is None:
+    if found is None and best and not with_numbers:
         return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR, accuracy + CLEAR)
     return found
 

@@ -130,11 +130,10 @@ def _name_wrong_gradient(epochs: Epochs, epoch: Epoch, x: np.ndarray, labels: np
     ):
         return
     name_penalty(epochs, epoch, x, labels)
+    name_clipping(epochs)
     if rest < 1e-3 and abs(b) < 2e-3 * abs(a) or rest < 1e-3 and a * b > 0 and b / size < numbers.SMOOTHING + 2e-3:
-        name_clipping(epochs)
         name_rare_steps(epochs.many)
         _name_size(epoch.events, size)
-    name_clipping(epochs)
     _name_other_loss(used, raw, labels, x)
     if not epoch.answer.flag("images_kept"):
         fail("images-changed-in-loop")
