@@ -203,7 +203,7 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
         twice = changed[CHANGES.index(LONGER)]
         longer = not near and not (part and twice is not None and twice < own + CLEAR)
         changes = [*(CHANGES[index] for index in best), *([LONGER] if longer else [])]
-        number = changed_advice(laboratory, changes, wanted, accuracy + CLEAR)
+        number = changed_advice(laboratory, changes, wanted, min(wanted, accuracy + CLEAR))
     if number and number.reached >= wanted:
         return number
     found = exchanged_advice(laboratory, part, exchanged, own, ours) if part else None
