@@ -11,7 +11,7 @@ import torch
 
 from grader.engine.worker.beside_student.probing import attempt, is_a, probe
 from grader.engine.worker.raised import Raised
-from grader.probes.model_tools import plain
+from grader.probes.network.tensors import plain
 
 NAMES = ("train", "val", "test")
 END = object()

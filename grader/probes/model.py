@@ -17,31 +17,20 @@ from torch import nn
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, is_ours, probe
 from grader.engine.worker.raised import Raised
-from grader.probes.model_tools import (
+from grader.probes.network.gradients import felt, grow, idle, influence, leaves, meet, nudge
+from grader.probes.network.layers import hiding_places, is_bare, local_layers, own_classes, parameters_of
+from grader.probes.network.scores import (
     answer_of,
     build,
     created_in_forward,
     ends_with_average,
     entered_last,
-    felt,
-    grow,
-    hiding_places,
-    idle,
-    influence,
-    is_bare,
-    leaves,
-    local_layers,
-    meet,
-    nudge,
     observed,
-    own_classes,
-    parameters_of,
-    plain,
     score_matrix,
-    shape_of,
     to_numpy,
     unseeded,
 )
+from grader.probes.network.tensors import plain, shape_of
 
 NUDGES = 4  # reference steps before relations are looked at
 CUT = 0.05  # part of the scores that are the lowest one, where it is worth asking why

@@ -1,0 +1,1 @@
+"""Handling a student's network: its layers, its scores, its gradients."""
