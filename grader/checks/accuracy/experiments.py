@@ -54,6 +54,7 @@ OPTIONS = (
 SHORTEST_RUN = 3.0  # seconds: what a whole run takes
 LEAST = 0.5  # seconds: less is not worth a child
 SCREENING = 0.5  # the part of the time that the short trainings may take
+FIRST = 0.8  # the part of the rest that changes may take, where an exchange may follow
 SURE = 0.01  # accuracy above the highest tier, that the next run reaches it too
 CLEAR = 0.05  # accuracy that a change must bring, to be worth a sentence
 NEAR = 0.05  # how far below the grader's own pipeline a short training may stay that has nothing wrong any more
@@ -203,14 +204,15 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
         twice = changed[CHANGES.index(LONGER)]
         longer = not near and not (part and twice is not None and twice < own + CLEAR)
         changes = [*(CHANGES[index] for index in best), *([LONGER] if longer else [])]
-        number = changed_advice(laboratory, changes, wanted, min(wanted, accuracy + CLEAR))
+        share = 1.0 if near else FIRST  # an exchange is no longer looked for
+        number = changed_advice(laboratory, changes, share, wanted, min(wanted, accuracy + CLEAR))
     if number and number.reached >= wanted:
         return number
     found = exchanged_advice(laboratory, part, exchanged, own, ours) if part else None
     if number and (found is None or number.reached >= found.repaired - NEAR):
         return number  # which is changed more easily than a part
     if found is None and best and not with_numbers:
-        return changed_advice(laboratory, [CHANGES[best[0]]], accuracy + CLEAR, accuracy + CLEAR)
+        return changed_advice(laboratory, [CHANGES[best[0]]], 1.0, accuracy + CLEAR, accuracy + CLEAR)
     return found
 
 
@@ -237,13 +239,13 @@ def is_better(value: float, own: float, ours: float) -> bool:
 
 
 def changed_advice(
-    laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], wanted: float, least: float
+    laboratory: Laboratory, changes: Sequence[Mapping[str, Any]], share: float, wanted: float, least: float
 ) -> Changed | None:
     """The change that brings most in a full training, one of PRECISE before others; of those that bring what is
-    wanted, where there are such. None where it is less than the least."""
+    wanted, where there are such. None where it is less than the least. share: of the time that is left"""
     half = -(-len(changes) // 2)
     lists = [part for part in (changes[:half], changes[half:]) if part]
-    found = [value or 0.0 for one in laboratory.run(*lists, share=0.8, short=False) for value in one] if lists else []
+    found = [value or 0.0 for one in laboratory.run(*lists, share=share, short=False) for value in one] if lists else []
     tried = [(change in PRECISE, value, at) for at, (value, change) in enumerate(zip(found, changes)) if value >= least]
     if not tried:
         return None
