@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, Served, known_pictures
+from grader.checks.data.loaders import FEW_UNKNOWN, Served, known_pictures, served_by
 from grader.checks.data.observation import NAMES, TITLES, TURNS, alone
 from grader.checks.data.pixels import SHAPES, judge_transform
 from grader.checks.data.preparation import (
@@ -40,7 +40,7 @@ def test_transform(student: Student) -> None:
 @only_where(known_pictures)
 def test_batches(student: Student) -> None:
     """The loaders give batches of pictures with their labels"""
-    served = Served(student)
+    served = served_by(student)
     judge_order(served)
     for name in NAMES:
         for turn in range(TURNS[name]):
@@ -57,7 +57,7 @@ def test_batches(student: Student) -> None:
 @only_where(known_pictures)
 def test_preparation(student: Student) -> None:
     """Every picture is prepared the same way, whichever loader it comes from"""
-    served = Served(student)
+    served = served_by(student)
     if served.transform_finding is not None and all(follows_transform(served, name) for name in NAMES):
         return judge_test_file_unused(served)  # for the rest it is as good as make_transform, whose fault is named
     for name in NAMES:
@@ -75,14 +75,14 @@ def test_preparation(student: Student) -> None:
 @only_where(known_pictures)
 def test_splits(student: Student) -> None:
     """Training, validation and test pictures are kept apart, complete, and drawn from the seed"""
-    judge_splits(Served(student))
+    judge_splits(served_by(student))
 
 
 @check("reshuffle", part="data", todo=2, calls=("data.make_loaders",))
 @only_where(known_pictures)
 def test_reshuffle(student: Student) -> None:
     """The training loader gives its pictures in a new order every epoch"""
-    served = Served(student)
+    served = served_by(student)
     for one, other in combinations(range(TURNS["train"]), 2):
         judge_same_order(served, one, other)
     for first, second in combinations(served.turns("train"), 2):

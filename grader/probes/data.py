@@ -74,9 +74,11 @@ def loaders(
     turns: int,
     limit: int,
     long_limit: int,
+    lent: bool,
 ) -> dict[str, Any]:
     """Build the loaders six times and read them; `main` from two to `turns` times, of the others what is compared.
 
+    lent: whether make_transform is the grader's own; asked: how often that was called, where it was lent
     main, again (the same arguments), reseeded (another seed), resized (other sizes), retested (another test file),
     large (a long training file): what make_loaders raised, or {type: its name; count: of its items; loaders}, where
     loaders are {train, val, test: {passes, length: pictures its sampler draws or -1}}, if there are three
@@ -85,6 +87,7 @@ def loaders(
     large: {train, val: {length, counted: pictures that came in a pass, where the lengths of `main` are not what came;
     error: what that pass raised}}; it ends after `long_limit` pictures
     """
+    asked = lend_transform(student) if lent else []
     usual = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
     resized = usual | {"batch_size": other_batch_size, "val_fraction": other_fraction}
     main, three = built(student, root, usual)
@@ -99,22 +102,46 @@ def loaders(
         answer["large"], three = built(student, large_root, usual)
         if three:
             answer["large"]["loaders"] = {n: counted(three[n], 0 if told else long_limit) for n in ("train", "val")}
-    return answer
+    return answer | ({"asked": len(asked)} if lent else {})
 
 
 @probe("data")
 def split(
-    student: Any, call: str, root: str, batch_size: int, val_fraction: float, seed: int, dice: int, limit: int
+    student: Any,
+    call: str,
+    root: str,
+    batch_size: int,
+    val_fraction: float,
+    seed: int,
+    dice: int,
+    limit: int,
+    lent: bool,
 ) -> dict[str, Any]:
     """The loaders in a process where nobody built any before, whose random numbers began with `dice`.
 
-    the value of `call`: as `again` of `loaders`
+    the value of `call`: as `again` of `loaders`; lent: as there
     """
+    if lent:
+        lend_transform(student)
     torch.manual_seed(dice)
     np.random.seed(dice)
     random.seed(dice)
     arguments = {"batch_size": batch_size, "val_fraction": val_fraction, "seed": seed}
     return {call: rebuilt(student, root, arguments, ("val",), limit)}
+
+
+def lend_transform(student: Any) -> list[None]:
+    """Put a make_transform of the grader's in the place of the student's; for each time it is called, None is added."""
+    from torchvision.transforms import ToTensor
+
+    asked: list[None] = []
+
+    def make_transform() -> Any:
+        asked.append(None)
+        return ToTensor()
+
+    student.data.make_transform = make_transform
+    return asked
 
 
 def look_of(product: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from grader.checks.data.observation import NAMES, TITLES, TURNS, Observation
+from grader.checks.data.observation import NAMES, TITLES, TURNS, Observation, found_alone, tracers_of
 from grader.checks.data.tracers import CERTAIN, MOVED_LOOK, PIXELS, UNKNOWN, Match, recognise, resembling
 from grader.checks.views import correlations, turned
 from grader.digits import FILES
 from grader.engine.answer import SOME, Answer
-from grader.engine.check import fail, waits_for
+from grader.engine.check import Failed, Waits, fail, waits_for
 from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
@@ -51,9 +51,9 @@ class Pass:
 class Served(Observation):
     """The observation, after the questions without which nothing can be judged: three loaders that serve pictures."""
 
-    def __init__(self, student: Student):
-        super().__init__(student)
-        self.passes: dict[tuple[str, str, int], Pass] = student.once("data.passes", dict)
+    def __init__(self, student: Student, lent: bool = False):
+        super().__init__(student, lent)
+        self.passes: dict[tuple[str, str, int], Pass] = student.once(f"data.passes.{lent}", dict)
         for name in NAMES:
             self.require_pictures(name)
 
@@ -94,7 +94,7 @@ class Served(Observation):
         """The ids (N,) of a pass, and for some of its unknown images that of the picture which they look like."""
         ids: np.ndarray = self.read(name, turn, call).ids.copy()
         if len(rows := looked_at(ids)):
-            look = self.student.once(f"data.named.{call == 'main'}", lambda: self.resembling(call))
+            look = self.student.once(f"data.named.{call == 'main'}.{self.lent}", lambda: self.resembling(call))
             ids[rows] = look[call, name, turn]
         return ids
 
@@ -169,11 +169,35 @@ def looked_at(ids: np.ndarray) -> np.ndarray:
     return unknown[:: max(1, -(-len(unknown) // MOVED_LOOK))]
 
 
+def served_by(student: Student) -> Served:
+    """What the loaders serve: with the grader's make_transform where the student's own leaves nothing to judge."""
+    return Served(student, student.once("data.lent", lambda: must_lend(student)))
+
+
+def must_lend(student: Student) -> bool:
+    """Whether nothing can be said of the loaders for want of a make_transform that works, and they use that."""
+    try:
+        require_all_known(Served(student))
+        return False
+    except (Failed, NotSeen, ProtocolBroken, Waits):
+        if found_alone(student)[0]:
+            return False
+    _, arguments = student.drawn("data.tracers", lambda: tracers_of(student))
+    try:
+        answer = student.observe("data.loaders", **(arguments | {"lent": True}))
+        return answer.integer("asked") > 0
+    except (NotSeen, ProtocolBroken):
+        return False
+
+
 def known_pictures(student: Student) -> None:
-    """What a check of the loaders needs before it may pass: in every pass, most of what each of them serves stands in
-    its file (all of it, but for what changes from pass to pass), and it is no small part of the file, nor the same few
-    pictures again and again."""
-    served = Served(student)
+    """What a check of the loaders needs before it may pass."""
+    require_all_known(served_by(student))
+
+
+def require_all_known(served: Served) -> None:
+    """In every pass, most of what each of them serves stands in its file (all of it, but for what changes from pass to
+    pass), and it is no small part of the file, nor the same few pictures again and again."""
     for name in NAMES:
         for turn in range(TURNS[name]):
             require_known(served, name, turn)

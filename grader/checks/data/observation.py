@@ -47,7 +47,7 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
         "limit": 3 * len(tracers.pictures) // 2,
         "long_limit": 2 * tracers.long_count,
     }
-    return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds
+    return tracers, arguments | tracers.sizes | tracers.fractions | tracers.seeds | {"lent": False}
 
 
 def alone(student: Student) -> tuple[Answer, np.ndarray]:
@@ -57,25 +57,29 @@ def alone(student: Student) -> tuple[Answer, np.ndarray]:
     return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
 
 
-def found_alone(student: Student) -> Finding | None:
-    """What the check of TODO 1 says: a fault made there is not made a second time here. None where it says nothing,
-    or where make_transform gives nothing to look at."""
+def found_alone(student: Student) -> tuple[bool, Finding | None]:
+    """Whether the check of TODO 1 passes, and what it says: a fault made there is not made a second time here. None
+    where it says nothing, or where make_transform gives nothing to look at."""
     try:
         judge_transform(*alone(student))
     except Failed as failed:
-        return failed.finding
+        return False, failed.finding
     except (NotSeen, ProtocolBroken):
-        pass
-    return None
+        return False, None
+    return True, None
 
 
 class Observation:
-    """The observation, after the questions without which nothing can be read: three loaders that serve batches."""
+    """The observation, after the questions without which nothing can be read: three loaders that serve batches.
 
-    def __init__(self, student: Student):
-        self.student = student
+    lent: whether the loaders are given the grader's own make_transform, because theirs leaves nothing to read
+    """
+
+    def __init__(self, student: Student, lent: bool = False):
+        self.student, self.lent = student, lent
         self.tracers, self.arguments = student.drawn("data.tracers", lambda: tracers_of(student))
-        self.transform_finding = found_alone(student)
+        self.arguments = self.arguments | {"lent": lent}
+        self.transform_finding = None if lent else found_alone(student)[1]
         self.answer = student.observe("data.loaders", **self.arguments)  # last: students read what it printed
         self.require_loaders("main")
         for name in NAMES:
@@ -90,7 +94,7 @@ class Observation:
         """The observation in which make_loaders was called so: another process for those of FRESH."""
         if call not in FRESH:
             return self.answer
-        names = ("root", "batch_size", "val_fraction", "seed", "limit")
+        names = ("root", "batch_size", "val_fraction", "seed", "limit", "lent")
         given = self.arguments | (self.dark_root() if call == "darker" else {})
         asked = {name: given[FRESH[call].get(name, name)] for name in names}
         return self.student.observe("data.split", call=call, dice=self.arguments["other_seed"], **asked)

@@ -148,7 +148,7 @@ def judge_test_file_unused(served: Served) -> None:
 
 def judge_transform_used(served: Served) -> None:
     """Loaders that prepare in another way than make_transform must have learnt it: then it changes with the file."""
-    if served.transform_finding is not None:
+    if served.lent or served.transform_finding is not None:
         return
     try:
         answer, pictures = alone(served.student)
