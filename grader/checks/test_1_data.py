@@ -17,7 +17,6 @@ from grader.checks.data.preparation import (
     judge_steadiness,
     judge_test_file_unused,
     judge_transform_used,
-    passes_chance_on,
     unsteady,
 )
 from grader.checks.data.splits import judge_splits
@@ -62,8 +61,6 @@ def test_preparation(student: Student) -> None:
         return judge_test_file_unused(served)  # for the rest it is as good as make_transform, whose fault is named
     for name in NAMES:
         judge_each_batch(served, name)
-    if passes_chance_on(served):
-        return  # the check of TODO 1 says so
     judge_steadiness(served)
     judge_same_map(served)
     judge_all_known(served)

@@ -175,13 +175,16 @@ def served_by(student: Student) -> Served:
 
 
 def must_lend(student: Student) -> bool:
-    """Whether nothing can be said of the loaders for want of a make_transform that works, and they use that."""
-    try:
-        require_all_known(Served(student))
+    """Whether the loaders use a make_transform that is at fault, and leaves nothing to judge them by, or is random."""
+    works, finding = found_alone(student)
+    if works:
         return False
-    except (Failed, NotSeen, ProtocolBroken, Waits):
-        if found_alone(student)[0]:
+    if finding is None or finding.id != "transform-is-random":
+        try:
+            require_all_known(Served(student))
             return False
+        except (Failed, NotSeen, ProtocolBroken, Waits):
+            pass
     _, arguments = student.drawn("data.tracers", lambda: tracers_of(student))
     try:
         answer = student.observe("data.loaders", **(arguments | {"lent": True}))

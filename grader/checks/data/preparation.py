@@ -16,7 +16,6 @@ from grader.engine.endings import NotSeen, ProtocolBroken
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
 ANOTHER = 0.02  # of the range: a smaller difference can be a rounded constant, or numbers kept in half precision
-ALIKE = 0.1  # of the range of grey values: how far the loaders of a random transform may differ
 
 
 def follows_transform(served: Served, name: str) -> bool:
@@ -48,17 +47,6 @@ def judge_each_batch(served: Served, name: str) -> None:
         fail("scaled-batch-by-batch", loader=TITLES[name], first=maps[0].white, second=maps[1].white)
 
 
-def passes_chance_on(served: Served) -> bool:
-    """Whether make_transform is random, and all loaders pass that on alike, as far as their grey values tell."""
-    inherited = served.transform_finding
-    if inherited is None or inherited.id != "transform-is-random":
-        return False
-    if not all(unsteady(served, name)[0] for name in NAMES):
-        return False
-    ranges = np.array([np.quantile(served.read(name).images, (0.01, 0.5, 0.99)) for name in NAMES])
-    return bool(np.ptp(ranges, axis=0).max() <= ALIKE * np.ptp(ranges))
-
-
 def unsteady(served: Served, name: str) -> tuple[int | str, int]:
     """(how many pictures are another tensor in a later pass, or "many"; how many were compared)"""
     first, *later = served.turns(name)
@@ -74,9 +62,6 @@ def judge_steadiness(served: Served) -> None:
         changed, compared = unsteady(served, name)
         if not changed:
             continue
-        inherited = served.transform_finding
-        if inherited is not None and inherited.id == "transform-is-random":
-            served.blame_transform()
         facts: dict[str, Any] = {"loader": TITLES[name], "changed": changed, "compared": compared}
         fail("training-is-augmented" if name == "train" else "evaluation-is-random", **facts)
 
