@@ -153,6 +153,9 @@ def test_fit_history(student: Student) -> None:
         except Failed:
             fit.name_validation_training(run)  # then the numbers are only a consequence
             raise
+    end_if_raised(fits.worse.answer, "history")
+    fit.judge_history(fits.worse.history)
+    fit.judge_while_worse(fits.worse)
 
 
 @check("fit-learns", part="training", todo=7, calls=("train.fit",))

@@ -24,6 +24,7 @@ CRASHES = {
     "protocol": "answer-malformed",
     "deleted": "folder-deleted",
 }
+NO_SUCH_NAME = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'")
 SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
 
 
@@ -148,6 +149,9 @@ def raised(submission: Submission, outcome: Outcome, facts: dict[str, Any], chec
             return "crashed", Finding("helper-not-graded", facts)
         return "crashed", Finding("module-not-installed", facts)
     if error.type == "ImportError" and outcome.importing:
+        name, own = NO_SUCH_NAME.match(message), {*contract.files, *(f"{module}.py" for module in contract.given)}
+        if name and not own & {f"{name['module'].removeprefix(f'{contract.work}.')}.py"}:
+            return "crashed", Finding("library-lacks-name", facts | name.groupdict())
         return "crashed", Finding("import-fails", facts)
     if error.type == "MemoryError":
         return "crashed", Finding("out-of-memory", facts)

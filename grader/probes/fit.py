@@ -38,33 +38,38 @@ def fits(
     train_batch: int,
     val_batch: int,
     epochs: int,
+    worse_epochs: int,
     lr: float,
     loops: str,
 ) -> dict[str, Any]:
-    """Three runs of fit with a two-layer network: several epochs, one with half the learning rate, one with rate 0.
+    """Four runs of fit with a two-layer network: several epochs, one with half the learning rate, one with rate 0, and
+    several in which validation gets worse: its labels are what the network answers before it has learnt anything.
 
     images: (N, 1, 28, 28) float32, with pixel 0 as the image's tag; labels: (N,) int64
     loops: the text of grader/lent/loops.py, which no child has but in this argument
-    several, one, still: see `look`; with the grader's own epoch and evaluation inside, or the student's where that
-    raised
+    several, one, still, worse: see `look`; with the grader's own epoch and evaluation inside, or the student's where
+    that raised
     """
     student.function("train", "fit")
     data = (train_images, train_labels, train_batch, val_images, val_labels, val_batch)
     lent: dict[str, Any] = {}
     exec(compile(loops, "<lent by the grader>", "exec", dont_inherit=True), lent)
     answer: dict[str, Any] = {}
-    for name, count, rate in (("several", epochs, lr), ("one", 1, lr / 2), ("still", 1, 0.0)):
-        answer[name] = look(student, data, count, rate, lent)
+    runs = (("several", epochs, lr), ("one", 1, lr / 2), ("still", 1, 0.0), ("worse", worse_epochs, lr))
+    for name, count, rate in runs:
+        answer[name] = look(student, data, count, rate, lent, name == "worse")
         if isinstance(answer[name]["history"], Raised):
             try:
-                answer[name] = look(student, data, count, rate, None)
+                answer[name] = look(student, data, count, rate, None, name == "worse")
             except NotImplementedError as error:  # another TODO of theirs: no reason to blame fit
                 if untouched(error) is None or untouched(error) == 7:
                     raise
     return answer
 
 
-def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict[str, Any] | None) -> dict[str, Any]:
+def look(
+    student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict[str, Any] | None, worse: bool
+) -> dict[str, Any]:
     """One run of fit, with the grader's or the student's own epoch and evaluation inside.
 
     stand_ins: whether the grader's; history: see `written_down`, or what fit raised
@@ -80,6 +85,10 @@ def look(student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict
     recorder = parts.Recorder()
     model = parts.Tagged(recorder)
     before = [p.detach().clone() for p in model.parameters()]
+    if worse:
+        with torch.no_grad():
+            pixels = parts.own(val_images, torch.float32).flatten(1)
+            val_labels = model.scores(pixels).argmax(dim=1).numpy()
     train_loader = parts.loader_of(train_images, train_labels, train_batch, shuffle=True)
     val_loader = parts.loader_of(val_images, val_labels, val_batch)
     reported: list[float] = []

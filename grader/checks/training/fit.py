@@ -102,6 +102,19 @@ def judge_numbers(run: FitRun, epochs: int, before: FitRun | None = None) -> Non
     judge_reported(run, lists)
 
 
+def judge_while_worse(run: FitRun) -> None:
+    """Where every epoch makes validation worse, still one number of its own for each that was run: fit may stop early,
+    or put the best weights back, but neither leave an epoch out nor write down the best so far."""
+    lists, done = lists_of(run), len(run.epochs)
+    if not done:
+        return
+    counts = [len(values) for values in lists.values()]
+    if set(counts) != {done}:
+        fail("worse-epochs-left-out", entries=", ".join(map(str, counts)), done=done)
+    judge_validation(run, lists)
+    judge_train_loss(run, lists)
+
+
 def name_old_entries(lists: dict[str, np.ndarray], old: dict[str, np.ndarray], epochs: int) -> None:
     """Fail when the lists begin with those of an earlier run."""
     kept = len(old[KEYS[0]])
@@ -158,7 +171,10 @@ def judge_validation(run: FitRun, lists: dict[str, np.ndarray]) -> None:
     early = [[one for one in run.val if one.at < run.epochs[e].at and one.at >= _begin(run, e)] for e in epochs]
     if all(early) and agrees(lists["val_loss"], [[one.loss for one in some] for some in early]):
         fail("evaluated-before-training")
-    for key, wanted in (("val_loss", losses), ("val_accuracy", rights)):
+    for key, wanted, best in (("val_loss", losses, np.minimum), ("val_accuracy", rights, np.maximum)):
+        so_far = [[one] for one in best.accumulate([some[0] for some in wanted])] if all(wanted) else []
+        if so_far and agrees(lists[key], so_far) and not agrees(lists[key], wanted, reported):
+            fail("history-of-the-best-so-far", key=key)
         _name_entry(key, lists[key], wanted, reported)
 
 

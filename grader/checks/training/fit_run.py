@@ -19,6 +19,7 @@ TRAIN, VAL = 60, 40  # images
 STRANGE = -1  # the tag of an image that was learnt from, and that is none of these pictures
 VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
 EPOCHS = (4, 7)  # so many, drawn at random
+WORSE_EPOCHS = 4  # of the run in which validation gets worse and worse
 LR = 0.008  # slow enough that validation accuracy rises over all epochs
 VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
 SHAPES = ((16, 783), (16,), (10, 16), (10,))  # of the probe's two-layer network: it does not see pixel 0
@@ -28,7 +29,10 @@ TRACE = 1e-3  # of the image that left most in the first layer: less is none
 
 
 def observe_fits(student: Student) -> Fits:
-    """Validation pictures are noisy copies of training pictures: every epoch improves, nobody stops early."""
+    """Validation pictures are noisy copies of training pictures: every epoch improves, nobody stops early.
+
+    In the run `worse` their labels are what the network answers before it has learnt anything.
+    """
     rng = student.rng("fits")
     pictures = rng.normal(size=(TRAIN, 784)) * 6 / 28
     labels = rng.permutation(np.arange(TRAIN) % 10)
@@ -45,11 +49,20 @@ def observe_fits(student: Student) -> Fits:
         "train_batch": 2,
         "val_batch": 5,
         "epochs": int(rng.integers(*EPOCHS)),
+        "worse_epochs": WORSE_EPOCHS,
         "lr": LR,
         "loops": LENT_LOOPS.read_text(encoding="utf-8"),
     }
     answer = student.observe("fit.fits", **inputs)
-    return Fits(*(FitRun(answer.part(name), inputs) for name in ("several", "one", "still")))
+    several, one, still = (FitRun(answer.part(name), inputs) for name in ("several", "one", "still"))
+    pixels = inputs["val_images"].reshape(VAL, -1)[:, 1:].astype(np.float64)
+    _, scores = numbers.layers_of([w.astype(np.float64) for w in weights_in(answer.part("worse"), "before")], pixels)
+    return Fits(several, one, still, FitRun(answer.part("worse"), inputs | {"val_labels": scores.argmax(axis=1)}))
+
+
+def weights_in(run: Answer, at: str) -> list[np.ndarray]:
+    """The tensors of the given network "before" or "after" fit, in the order of SHAPES."""
+    return [one.array(at, shape) for one, shape in zip(run.parts("weights", TENSORS), SHAPES)]
 
 
 @dataclass(frozen=True)
@@ -141,8 +154,7 @@ class FitRun:
 
     def weights(self, at: str) -> list[np.ndarray]:
         """The tensors of the given network "before" or "after" fit, in the order of SHAPES."""
-        tensors = self.answer.parts("weights", TENSORS)
-        return [one.array(at, shape) for one, shape in zip(tensors, SHAPES)]
+        return weights_in(self.answer, at)
 
     @property
     def kept_signs(self) -> float:
@@ -235,8 +247,9 @@ class FitRun:
 
 @dataclass(frozen=True)
 class Fits:
-    """fit with several epochs, with one, and with one and a learning rate of 0."""
+    """fit with several epochs, with one, with one and a learning rate of 0, and with several that make it worse."""
 
     several: FitRun
     one: FitRun
     still: FitRun
+    worse: FitRun

@@ -29,6 +29,7 @@ OURS = __name__.partition(".")[0]  # the package of the grader
 TRACE_LIMIT = 3000  # characters of one stack, its end
 TRACES: list[str] = []  # what describe() has kept since the last request began
 TRACES_LIMIT = 5
+PLACE_OF_MODULE = re.compile(r" \((?:unknown location|[^()]*\.(?:py|so|pyd|pyc))\)$")  # how an ImportError ends
 
 
 READ: set[str] = set()  # paths of submitted files that were read to be imported: what a true SyntaxError may name
@@ -184,8 +185,13 @@ def suggestion_of(error: BaseException) -> str:
 
 def meant(error: BaseException) -> str:
     """The name that a NameError should have had: one with the same letters, small or capital, or a parameter of the
-    function with a name much like it. "" for none."""
+    function with a name much like it; for an import, one of the module much like it. "" for none."""
     wanted = getattr(error, "name", None)
+    if isinstance(error, ImportError) and (
+        asked := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
+    ):
+        near = difflib.get_close_matches(asked[1], dir(sys.modules.get(asked[2])), 1, 0.75)
+        return f"Did you mean: '{near[0]}'?" if near else ""
     steps = steps_of(error.__traceback__)
     if not isinstance(error, NameError) or type(wanted) is not str or not steps:
         return ""
@@ -215,7 +221,8 @@ def message_of(error: BaseException) -> str:
     try:
         if isinstance(error, SyntaxError):
             return str(error.msg)[:MESSAGE_LIMIT]
-        # PyTorch goes on with every signature it knows, which drowns what was wrong
-        return str(error).split(", but expected one of")[0][:MESSAGE_LIMIT]
+        # PyTorch goes on with every signature it knows, which drowns what was wrong, and Python with a path
+        text = str(error).split(", but expected one of")[0][:MESSAGE_LIMIT]
+        return PLACE_OF_MODULE.sub("", text) if isinstance(error, ImportError) else text
     except BaseException:
         return "(its message could not be read)"
