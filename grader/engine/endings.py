@@ -151,7 +151,7 @@ def raised(submission: Submission, outcome: Outcome, facts: dict[str, Any], chec
     if error.type == "ImportError" and outcome.importing:
         name, own = NO_SUCH_NAME.match(message), {*contract.files, *(f"{module}.py" for module in contract.given)}
         if name and not own & {f"{name['module'].removeprefix(f'{contract.work}.')}.py"}:
-            return "crashed", Finding("library-lacks-name", facts | name.groupdict())
+            return "crashed", Finding("library-lacks-name", facts | {"name": name["name"], "module": name["module"]})
         return "crashed", Finding("import-fails", facts)
     if error.type == "MemoryError":
         return "crashed", Finding("out-of-memory", facts)

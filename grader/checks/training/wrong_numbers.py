@@ -218,11 +218,10 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[
         "classes-off-by-one:down": np.mean(scores.argmax(axis=1) - 1 == labels),
         "accuracy-rounded-down": float(np.floor(true)),
         "argmax-over-batch:by class": float(sum(by_class)) / total,
-        **{
-            f"whole-batches-counted:{which} over {what}": float(hits.sum() / below)
-            for which, hits in {"all": right == sizes, "any": right > 0}.items()
-            for what, below in {"images": total, "batches": count}.items()
-        },
+        "whole-batches-counted:right as a whole": (right == sizes).mean(),
+        "whole-batches-counted:right as a whole, over images": (right == sizes).sum() / total,
+        "whole-batches-counted:anything right": (right > 0).mean(),
+        "whole-batches-counted:anything right, over images": (right > 0).sum() / total,
     } | {
         f"all-cells-counted:{how}": np.mean(cells == one_hot(labels))
         for how, cells in {
