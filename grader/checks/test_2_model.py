@@ -125,7 +125,8 @@ def test_independent(student: Student) -> None:
     images, others = 0.3 + random_images(rng, BATCH), 2 * random_images(rng, BATCH)  # not centred: a kept average shows
     order, changed = rng.permutation(BATCH), [0, 7, BATCH // 2, BATCH - 1]
     labels = rng.integers(0, CLASSES, BATCH)
-    sizes = [int(size) for size in sorted(rng.choice(np.arange(3, BATCH), 2, replace=False))]
+    # ten images with ten scores each: a matrix that may be the wrong way round
+    sizes = [CLASSES, *(int(size) for size in sorted(rng.choice(np.arange(CLASSES + 1, BATCH), 2, replace=False)))]
     answer = student.observe(
         "model.companions", images=images, labels=labels, others=others, order=order, changed=changed, sizes=sizes
     )

@@ -97,7 +97,7 @@ def loaders(
         told = all(tells(main["loaders"][name]) for name in ("train", "val"))
         answer["again"] = rebuilt(student, root, usual, ("val",), limit)
         answer["reseeded"] = rebuilt(student, root, usual | {"seed": other_seed}, ("val",), limit)
-        answer["resized"] = rebuilt(student, root, resized, ("train", "val"), limit)
+        answer["resized"] = rebuilt(student, root, resized, NAMES, limit)
         answer["retested"] = rebuilt(student, other_root, usual, ("val",), limit)
         answer["large"], three = built(student, large_root, usual)
         if three:

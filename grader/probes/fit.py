@@ -42,8 +42,9 @@ def fits(
     lr: float,
     loops: str,
 ) -> dict[str, Any]:
-    """Four runs of fit with a two-layer network: several epochs, one with half the learning rate, one with rate 0, and
-    several in which validation gets worse: its labels are what the network answers before it has learnt anything.
+    """Four runs of fit with a two-layer network: several epochs, one for the same network with half the learning rate,
+    one with rate 0, and several in which validation gets worse: its labels are what the network answers before it has
+    learnt anything.
 
     images: (N, 1, 28, 28) float32, with pixel 0 as the image's tag; labels: (N,) int64
     loops: the text of grader/lent/loops.py, which no child has but in this argument
@@ -56,25 +57,50 @@ def fits(
     exec(compile(loops, "<lent by the grader>", "exec", dont_inherit=True), lent)
     answer: dict[str, Any] = {}
     runs = (("several", epochs, lr), ("one", 1, lr / 2), ("still", 1, 0.0), ("worse", worse_epochs, lr))
+    shown = Shown()
     for name, count, rate in runs:
-        answer[name] = look(student, data, count, rate, lent, name == "worse")
+        shown = shown if name == "one" else Shown()
+        answer[name] = look(student, data, count, rate, lent, shown, name == "worse")
         if isinstance(answer[name]["history"], Raised):
             try:
-                answer[name] = look(student, data, count, rate, None, name == "worse")
+                answer[name] = look(student, data, count, rate, None, shown := Shown(), name == "worse")
             except NotImplementedError as error:  # another TODO of theirs: no reason to blame fit
                 if untouched(error) is None or untouched(error) == 7:
                     raise
     return answer
 
 
+class Shown:
+    """What fit is given, perhaps twice: a network; and the optimizers that made a step, kept alive, so that no two
+    share an id."""
+
+    def __init__(self) -> None:
+        self.recorder = parts.Recorder()
+        self.model = parts.Tagged(self.recorder)
+        self.optimizers: list[Any] = []
+
+    def begin(self) -> int:
+        """Forget what was seen; how many optimizers are known."""
+        for noted in (self.recorder.events, self.recorder.misplaced, self.recorder.forwards, self.recorder.steps):
+            noted.clear()
+        return len(self.optimizers)
+
+
 def look(
-    student: Any, data: tuple[Any, ...], epochs: int, lr: float, lent: dict[str, Any] | None, worse: bool
+    student: Any,
+    data: tuple[Any, ...],
+    epochs: int,
+    lr: float,
+    lent: dict[str, Any] | None,
+    shown: Shown,
+    worse: bool,
 ) -> dict[str, Any]:
     """One run of fit, with the grader's or the student's own epoch and evaluation inside.
 
     stand_ins: whether the grader's; history: see `written_down`, or what fit raised
     reported: (N,) float64, the numbers that epoch and evaluation returned, see LOOPS
-    passes: see `passes_of`; steps: see `steps_of`; other_models: how many calls were given another network
+    passes: see `passes_of`; steps: see `steps_of`; earlier_optimizer: whether one of them was made by an optimizer of
+    an earlier look at the same network; other_models: how many calls were given another network
     other_weights: how many were given an optimizer with no parameter of the network beside it
     misplaced: {of LOOPS: the parameter of the student's own function in whose place fit hands something else}
     weights: one {before, after, slope: float32} per parameter tensor; slope: its gradient when the first step is made,
@@ -82,8 +108,7 @@ def look(
     """
     train_images, train_labels, train_batch, val_images, val_labels, val_batch = data
     torch.manual_seed(torch.initial_seed())
-    recorder = parts.Recorder()
-    model = parts.Tagged(recorder)
+    recorder, model, earlier = shown.recorder, shown.model, shown.begin()
     before = [p.detach().clone() for p in model.parameters()]
     if worse:
         with torch.no_grad():
@@ -92,7 +117,7 @@ def look(
     train_loader = parts.loader_of(train_images, train_labels, train_batch, shuffle=True)
     val_loader = parts.loader_of(val_images, val_labels, val_batch)
     reported: list[float] = []
-    with replaced(student.train, recorder, reported, lent), counted_steps(recorder, model) as slopes:
+    with replaced(student.train, recorder, reported, lent), counted_steps(shown) as slopes:
         fit = partial(student.function("train", "fit"), epochs=epochs, lr=lr)
         history, raised = call(fit, model, train_loader, val_loader)
     return {
@@ -101,6 +126,7 @@ def look(
         "reported": np.array(reported, dtype=np.float64),
         "passes": passes_of(recorder, np.concatenate([train_images, val_images])),
         "steps": steps_of(recorder),
+        "earlier_optimizer": any(one["optimizer"] < earlier for one in recorder.steps),
         "misplaced": recorder.misplaced,
         "other_models": recorder.events.count("other model"),
         "other_weights": recorder.events.count("other weights"),
@@ -188,15 +214,15 @@ def role_of(value: Any) -> str:
 
 
 @contextmanager
-def counted_steps(recorder: parts.Recorder, model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+def counted_steps(shown: Shown) -> Iterator[list[torch.Tensor]]:
     """Note every step of every optimizer: which one, its learning rate, how many passes came before; and give the
     gradients of the network at the first."""
-    known: list[Any] = []  # kept alive, so that no two share an id
-    weights = list(model.parameters())
+    recorder, known = shown.recorder, shown.optimizers
+    weights = list(shown.model.parameters())
     slopes = [torch.zeros_like(weight) for weight in weights]
 
     def note(optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not known:
+        if not recorder.steps:
             slopes[:] = [old if weight.grad is None else weight.grad.clone() for old, weight in zip(slopes, weights)]
         if not any(optimizer is one for one in known):
             known.append(optimizer)
@@ -249,7 +275,8 @@ def passes_of(recorder: parts.Recorder, served: np.ndarray) -> dict[str, np.ndar
     """Every pass through the network.
 
     tags: (N,) int64, see `tags_of`, and scores: (N, 10) float64, one row per image; one entry per pass: sizes: int64;
-    gradient: whether one came back; original: whether it was the network that fit was given; bool
+    gradient: whether one came back; original: whether it was the network that fit was given; training: whether it was
+    in that mode; bool
     """
     passes = recorder.forwards
     pictures = parts.own(served, torch.float32).reshape(len(served), -1)
@@ -260,6 +287,7 @@ def passes_of(recorder: parts.Recorder, served: np.ndarray) -> dict[str, np.ndar
         "sizes": np.array([len(one["images"]) for one in passes], dtype=np.int64),
         "gradient": np.array([one["gradient"] for one in passes], dtype=bool),
         "original": np.array([one["original"] for one in passes], dtype=bool),
+        "training": np.array([one["training"] for one in passes], dtype=bool),
     }
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from grader.engine.worker.beside_student.probing import MissingName, attempt, is_a, is_ours, probe
 from grader.engine.worker.raised import Raised
-from grader.probes.network.gradients import felt, grow, idle, influence, leaves, meet, nudge
+from grader.probes.network.gradients import asleep, felt, grow, idle, influence, leaves, meet, nudge
 from grader.probes.network.layers import hiding_places, is_bare, local_layers, own_classes, parameters_of
 from grader.probes.network.scores import (
     answer_of,
@@ -35,6 +35,7 @@ from grader.probes.network.tensors import plain, shape_of
 NUDGES = 4  # reference steps before relations are looked at
 CUT = 0.05  # part of the scores that are the lowest one, where it is worth asking why
 PASSES = 12  # tries until every parameter has met a gradient: some networks skip layers at random
+MORE_PASSES = 60  # before a layer is said never to meet one in training mode, where it does in evaluation mode
 
 
 @probe("model", full=False)
@@ -160,7 +161,8 @@ def learn(
     where it is too small to move anything; spread: how far its neurons came apart, -1 where they were not alike to
     begin with; moved: the largest change; influence: how much the scores
     change with it, where no gradient came; idle: neither it nor another of its layer ever had a gradient that is not
-    zero, nor changes the scores, whatever the other weights are
+    zero, nor changes the scores, whatever the other weights are; asleep: nor did its layer in training mode, however
+    often, but it has one in evaluation mode
     """
     kinds = {"scores": images, "alike": alike, "others": others}
     shown = {name: torch.from_numpy(kind) for name, kind in kinds.items()}
@@ -193,8 +195,12 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
             break
         attached = meet(model, images, labels, connected, largest) or attached
         nudge(model, images, labels, 1)
-    model.eval()
+    sleeping = asleep(model, images, labels, felt(largest, sizes), sizes)
+    for _ in range(MORE_PASSES if any(sleeping) else 0):
+        meet(model, images, labels, connected, largest)
     largest = felt(largest, sizes)
+    sleeping = [was and not gradient for was, gradient in zip(sleeping, largest)]
+    model.eval()
     others = parameters_of(other)
     tensors = {
         "names": names,
@@ -212,7 +218,7 @@ def reach(student: Any, shown: dict[str, torch.Tensor], labels: torch.Tensor) ->
         given = {name: score_matrix(network, kind * factor, seed=1) for name, kind in shown.items()}
         if all(scores is not None for scores in given.values()):
             states.append({name: to_numpy(scores) for name, scores in given.items()})
-    tensors["idle"] = idle(model.eval(), parameters, images, largest)
+    tensors |= {"idle": idle(model.eval(), parameters, images, largest), "asleep": sleeping}
     return {"attached": attached, "tensors": tensors, "states": states}
 
 
@@ -338,6 +344,7 @@ def companions(
     network: what was raised, or {usable: bool; after: the images when forward was done with them, and score matrices:
     chance_goes_on: two calls; same_chance: two with one seed; grown: two of the network with large weights;
     ordered: of images[order]; beside_others: with the second half from `others`; changed: one per place;
+    calm: of images squeezed into 0..1; beside_loud: of these, but the last is of `others`;
     alone: of images[:1], where it gave one; smaller: of images[:size], one {scores: matrix, or what was raised} each}
     created: layers that came into being in forward
     """
@@ -358,6 +365,11 @@ def companions(
         values["ordered"] = to_numpy(score_matrix(model, batch[torch.from_numpy(order)], seed=1))
         half = len(batch) // 2
         values["beside_others"] = to_numpy(score_matrix(model, torch.cat([batch[:half], strangers[half:]]), seed=1))
+        calm = (batch - batch.min()) / (batch.max() - batch.min())
+        loud = torch.cat([calm[:-1], strangers[-1:]])
+        values |= {
+            name: to_numpy(score_matrix(model, x, seed=1)) for name, x in (("calm", calm), ("beside_loud", loud))
+        }
         values["changed"] = []
         for i in changed:
             other = batch.clone()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from grader.engine.worker.beside_student.probing import is_a
+from grader.probes.network.layers import parts_of
 
 
 def own(values: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -29,10 +30,12 @@ def numbers_of(tensors: Iterable[torch.Tensor], shape: Sequence[int]) -> np.ndar
         return np.full(shape, np.nan)
 
 
-def loader_of(images: Any, labels: Any, batch_size: int, shuffle: bool = False) -> DataLoader[Any]:
+def loader_of(
+    images: Any, labels: Any, batch_size: int, shuffle: bool = False, drop_last: bool = False
+) -> DataLoader[Any]:
     """A genuine DataLoader, in fixed order or not: student loops ask it for len(), .dataset and .batch_size."""
     data = TensorDataset(own(images, torch.float32), own(labels, torch.int64))
-    return DataLoader(data, batch_size=int(batch_size), shuffle=shuffle)
+    return DataLoader(data, batch_size=int(batch_size), shuffle=shuffle, drop_last=drop_last)
 
 
 class Recorder:
@@ -49,10 +52,15 @@ class Recorder:
         self.forwards: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
 
-    def forward(self, model: nn.Module, scores: torch.Tensor, training: bool, images: torch.Tensor) -> None:
-        """Note one pass and, later, whether a gradient came back to its scores."""
+    def forward(self, model: nn.Module, scores: torch.Tensor, images: torch.Tensor) -> None:
+        """Note one pass and, later, whether a gradient came back to its scores.
+
+        training, evaluating: whether all its layers are in that mode, of whatever kind they are
+        """
+        modes = {part.training for part in parts_of(model).values()}
         one = {
-            "training": training,
+            "training": modes == {True},
+            "evaluating": modes == {False},
             "graph": scores.requires_grad,
             "gradient": False,
             "original": model is self.original,
@@ -79,7 +87,7 @@ class GraderModel(nn.Module):
         kept = recorder or Recorder()
         kept.original = self
         self._note: Callable[..., None] = lambda *seen: kept.forward(*seen)
-        self.dropout = nn.Dropout(0.0)  # a child, because model.train() must reach the children
+        self.dropout = nn.Dropout(0.0)  # a child, because the mode must reach the children
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
         raise AssertionError("each stand-in defines its own")
@@ -87,7 +95,7 @@ class GraderModel(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         pixels = flat(images)
         scores = self.scores(pixels)
-        self._note(self, scores, self.dropout.training, images)
+        self._note(self, scores, images)
         return scores
 
 
@@ -112,9 +120,15 @@ class InPieces(GraderModel):
         cuts = (torch.randperm(len(whole) - 1)[: int(torch.randint(1, 5, ()))] + 1).sort().values
         for number, piece in enumerate(whole.tensor_split(cuts.tolist())):
             self.register_parameter(f"weight_{number}", nn.Parameter(piece.clone()))
+        self._start: Callable[[], torch.Tensor] = lambda: whole
 
     def whole(self) -> torch.Tensor:
         return torch.cat([piece for piece in self._parameters.values() if piece is not None])
+
+    def changed(self) -> bool:
+        """Whether a number of it is no longer what it was."""
+        start = self._start()
+        return not np.array_equal(numbers_of(self._parameters.values(), start.shape), start.numpy())  # type: ignore[arg-type]
 
 
 class OneLayer(InPieces):
@@ -149,15 +163,20 @@ class Table(InPieces):
 
 
 class Tagged(GraderModel):
-    """Two layers; pixel 0 is the image's tag and takes no part in the scores."""
+    """Two layers, and a parameter that is part of no layer; pixel 0 is the image's tag and takes no part in the scores.
+
+    Its BatchNorm is never used: who looks for one finds that there is one.
+    """
 
     def __init__(self, recorder: Recorder | None = None):
         super().__init__(recorder)
+        self.offset = nn.Parameter(torch.zeros(10))
         self.hidden = nn.Linear(28 * 28 - 1, 16)
         self.output = nn.Linear(16, 10)
+        self.norm = nn.BatchNorm1d(1, affine=False)
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        return F.log_softmax(self.output(torch.tanh(self.hidden(pixels[:, 1:]))), dim=1)
+        return F.log_softmax(self.output(torch.tanh(self.hidden(pixels[:, 1:]))) + self.offset, dim=1)
 
 
 class Tender(GraderModel):
@@ -169,6 +188,7 @@ class Tender(GraderModel):
         self.norm = nn.BatchNorm1d(8)
         self.dropout = nn.Dropout(0.5)
         self.output = nn.Linear(8, 10)
+        self.fixed = nn.Parameter(torch.zeros(1), requires_grad=False)
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
         return F.log_softmax(self.output(self.dropout(torch.relu(self.norm(self.hidden(pixels))))), dim=1)

@@ -111,6 +111,7 @@ def epochs(
     other_labels: the same with other ones in the first batch; many_images, many_labels: of a long epoch
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
+    resumed: with 0.9, in one call per batch
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
     relabelled: the first batch alone, with `small` and the other labels
     many: the long epoch, with `small`; pieces: the same in one call for every len(alone) of its batches
@@ -158,6 +159,7 @@ def epochs(
         "alone": [epoch([chosen], small) for chosen in batches],
         "together": epoch([whole], small),
         "momentum": epoch([whole], small, 0.9),
+        "resumed": epoch(batches, small, 0.9),
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0, weight=loose),
@@ -237,7 +239,7 @@ def images_kept(recorder: Recorder, images: np.ndarray) -> bool:
 
 
 def table_parts(
-    table: np.ndarray, labels: np.ndarray, sizes: list[int], batch_sizes: list[int]
+    table: np.ndarray, labels: np.ndarray, sizes: list[int], batch_sizes: list[int], drop_last: bool = False
 ) -> list[tuple[Recorder, Table, Any]]:
     """One table network and one loader for each group of rows."""
     parts = []
@@ -248,7 +250,9 @@ def table_parts(
         images = torch.zeros(size, 1, 28, 28)
         images[:, 0, 0, 0] = torch.arange(size)
         recorder = Recorder()
-        parts.append((recorder, Table(recorder, table[rows]), loader_of(images, labels[rows], batch_size)))
+        parts.append(
+            (recorder, Table(recorder, table[rows]), loader_of(images, labels[rows], batch_size, drop_last=drop_last))
+        )
     return parts
 
 
@@ -259,18 +263,22 @@ def reported_losses(
     """The losses that train_one_epoch (lr 0) and evaluate report for networks whose scores are known.
 
     table: (N, 10) float32 scores, and labels: (N,) int64, of all groups; sizes, batch_sizes: one entry per group
-    training: one {returned: see `as_number`, or what was raised} per group
-    evaluation: one {returned: see `as_pair`} per group, without it where evaluate raised or is a TODO
+    training: one {returned: see `as_number`, or what was raised; changed: whether the network was} per group
+    evaluation: one {returned: see `as_pair`, changed} per group, empty where evaluate raised or is a TODO
+    dropping: as of training, for the second group without its last batch, which its loader drops
     """
     train_one_epoch = student.function("train", "train_one_epoch")
     training, evaluation = [], []
     for recorder, model, loader in table_parts(table, labels, sizes, batch_sizes):
         value, raised = call(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
-        training.append({"returned": raised or as_number(value)})
+        training.append({"returned": raised or as_number(value), "changed": model.changed()})
     for _, model, loader in table_parts(table, labels, sizes, batch_sizes):
         value, raised, todo = tolerant(lambda *args: student.function("train", "evaluate")(*args), model, loader)
-        evaluation.append({} if raised is not None or todo else {"returned": as_pair(value)})
-    return {"training": training, "evaluation": evaluation}
+        seen = {"returned": as_pair(value), "changed": model.changed()}
+        evaluation.append({} if raised is not None or todo else seen)
+    _, (recorder, model, loader), *_ = table_parts(table, labels, sizes, batch_sizes, drop_last=True)
+    value, raised = call(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
+    return {"training": training, "evaluation": evaluation, "dropping": raised or as_number(value)}
 
 
 @probe("train")
@@ -279,7 +287,8 @@ def evaluations(
 ) -> dict[str, Any]:
     """What evaluate returns for networks whose scores are known; the arguments are those of `reported_losses`.
 
-    groups: one {returned: see `as_pair`, or what was raised; shown: how many of its images the network got} per group
+    groups: one {returned: see `as_pair`, or what was raised; shown: how many of its images the network got; changed:
+    whether the network was} per group
     """
     evaluate = student.function("train", "evaluate")
     groups = []
@@ -287,7 +296,7 @@ def evaluations(
         value, raised = call(evaluate, model, loader)
         rows = [model.wanted(one["images"].reshape(len(one["images"]), -1)) for one in recorder.forwards]
         shown = len(set(torch.cat(rows).tolist())) if rows else 0
-        groups.append({"returned": raised or as_pair(value), "shown": shown})
+        groups.append({"returned": raised or as_pair(value), "shown": shown, "changed": model.changed()})
     return {"groups": groups}
 
 
@@ -297,7 +306,8 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
 
     images: (N, 1, 28, 28) float32; labels: (N,) int64
     once, again: see `as_pair`, or what was raised; later: the same, once the weights are others
-    training, graph: the mode of each pass and whether it recorded gradients; trainable: of each parameter; bools
+    training, graph: whether anything was in training mode in each pass, and whether it recorded gradients; trainable:
+    of each parameter, but for one that was frozen before; thawed: that one; bools
     state: one {name, before, after: arrays of one shape} per tensor of the network's state
     grad_left_on: whether gradients can be recorded afterwards; still_trains: if they cannot, whether
     train_one_epoch moves weights all the same
@@ -312,9 +322,10 @@ def clean_evaluation(student: Any, images: np.ndarray, labels: np.ndarray, batch
         value, raised = attempt(evaluate, model, loader)
         answer[name] = raised or as_pair(value)
     answer["grad_left_on"] = torch.is_grad_enabled()
-    answer["training"] = [one["training"] for one in recorder.forwards]
+    answer["training"] = [not one["evaluating"] for one in recorder.forwards]
     answer["graph"] = [one["graph"] for one in recorder.forwards]
-    answer["trainable"] = [p.requires_grad for p in model.parameters()]
+    answer["trainable"] = [p.requires_grad for p in model.parameters() if p is not model.fixed]
+    answer["thawed"] = model.fixed.requires_grad
     settle()
     after = model.state_dict()
     answer["state"] = [
@@ -365,7 +376,7 @@ def own_pair(student: Any, images: np.ndarray, labels: np.ndarray, batch_size: i
     def note(module: nn.Module, inputs: Any, scores: Any) -> None:
         matrix = isinstance(scores, torch.Tensor) and scores.dim() == 2 and scores.shape[1] == 10
         if matrix and scores.is_floating_point():
-            recorder.forward(module, scores, module.training, torch.empty(len(scores)))
+            recorder.forward(module, scores, torch.empty(len(scores)))
 
     model.register_forward_hook(note)
     loader = loader_of(images, labels, batch_size)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served
+from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served, served_by
 from grader.checks.data.observation import NAMES, TITLES
 from grader.checks.data.tracers import UNKNOWN
 from grader.engine.answer import SOME
-from grader.engine.check import fail
+from grader.engine.check import Failed, Waits, fail
+from grader.engine.endings import NotSeen, ProtocolBroken
+from grader.engine.student import Student
 
 RUNS = 0.52  # of the validation pictures: pairs of neighbours have half as many runs; drawn at random, 0.79 (6 sigma)
 
@@ -76,6 +78,14 @@ def lost_last_batch(served: Served, name: str) -> bool:
     return len(set(first.sizes)) == 1 and 0 < served.drawn(name) - len(first.ids) < first.sizes[0]
 
 
+def drops_last(student: Student) -> bool:
+    """Whether the training loader leaves a short last batch out, as far as can be seen."""
+    try:
+        return lost_last_batch(served_by(student), "train")
+    except (Failed, NotSeen, ProtocolBroken, Waits):
+        return False
+
+
 def judge_complete(served: Served, name: str) -> None:
     """Each validation or test picture exactly once in a pass."""
     for one in served.turns(name):
@@ -93,6 +103,10 @@ def judge_complete(served: Served, name: str) -> None:
         fail("last-batch-dropped", loader=TITLES[name], missing=missing, size=first.sizes[0])
     if missing > 0:
         fail("pictures-missing", loader=TITLES[name], missing=missing, total=len(served.tracers.test_ids))
+    other = served.read(name, call="resized")
+    if len(other.ids) < len(first.ids) and len(set(other.sizes)) == 1:
+        missing = len(first.ids) - len(other.ids)
+        fail("last-batch-dropped", loader=TITLES[name], missing=missing, size=other.sizes[0])
 
 
 def judge_repeated(one: Pass, name: str) -> None:
@@ -144,6 +158,9 @@ def judge_seed(served: Served, val: set[int]) -> None:
         fail("split-in-file-order", where=where, total=len(val), classes=classes)
     if reseeded == val:
         fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
+    if not reseeded & val:  # drawn at random, a fifth is the same: none is, once in a million times
+        facts = {"seed": tracers.seeds["seed"], "other_seed": tracers.seeds["other_seed"], "total": len(val)}
+        fail("splits-never-overlap", expected=round(len(val) ** 2 / len(tracers.train_ids)), **facts)
     runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file
     if runs < RUNS * len(places):
         fail("split-in-file-order", where="neighbouring", total=len(val), classes=classes)

@@ -33,6 +33,10 @@ def judge_companions(network: Answer, order: np.ndarray, changed: list[int]) -> 
         fail("batch-read-as-time", off=off)
     if depends:
         fail("images-mixed", off=off)
+    calm, loud = (network.array(name, same.shape) for name in ("calm", "beside_loud"))
+    if not close(loud[:-1], calm[:-1], calm):
+        off = float(np.abs(loud - calm)[:-1].max())
+        fail("batch-statistics", sign=f"beside an image with larger numbers, the scores change by up to {off:.2g}")
     if not close(ordered, same[order]):
         places = sorted(moved_rows(ordered, same[order]))
         fail("place-in-batch-matters", place=places[0] + 1, places=len(places), batch=BATCH)

@@ -68,6 +68,7 @@ class Weights:
     moved: float
     influence: float
     idle: bool
+    asleep: bool
 
 
 def weights_of(tensors: Answer) -> list[Weights]:
@@ -75,8 +76,8 @@ def weights_of(tensors: Answer) -> list[Weights]:
     count = len(names)
     flags = (tensors.flags(name, count) for name in ("trainable", "random", "connected"))
     numbers = (tensors.numbers(name, count) for name in ("largest", "spread", "moved", "influence"))
-    idle = tensors.flags("idle", count)
-    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers, idle)]
+    states = (tensors.flags(name, count) for name in ("idle", "asleep"))
+    return [Weights(*row) for row in zip(names, tensors.integers("sizes", count), *flags, *numbers, *states)]
 
 
 def judge_weights(weights: list[Weights], attached: bool) -> None:
@@ -99,6 +100,8 @@ def judge_weights(weights: list[Weights], attached: bool) -> None:
     cut = [w for w in loose if w.influence > 0]
     if cut:
         fail("gradient-cut", names=names_of(cut))
+    if asleep := [w for w in trainable if w.asleep]:
+        fail("layer-sleeps-in-training", names=names_of(asleep))
     if unused := loose or [w for w in trainable if w.idle]:
         fail("layer-unused", names=names_of(unused), share=1 / 3)
 

@@ -16,6 +16,7 @@ from grader.checks.training.losses import (
     ROUNDING,
     Group,
     arguments_of,
+    changed,
     kept_from_before,
     redrawn,
 )
@@ -156,13 +157,13 @@ def accuracy_of(pair: Answer, group: Group) -> float:
     return accuracy
 
 
-def name_accuracy(got: list[float], groups: list[Group]) -> None:
+def name_accuracy(got: list[float], groups: list[Group], parts: list[Answer]) -> None:
     """Which known mistake gives these numbers, in every example?"""
     for digits in (2, 1):
         if all(abs(g - round(group.accuracy, digits)) < 1e-6 for g, group in zip(got, groups)):
             fail("accuracy-rounded", got=got[0], expected=groups[0].accuracy, digits=digits)
     long = groups[-1]
-    if all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
+    if not changed(parts) and all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
         fail("accuracy-of-some-batches", batches=long.batches, got=got[-1], expected=long.accuracy)
     worst = int(np.argmax([abs(g - group.accuracy) for g, group in zip(got, groups)]))
     group = groups[worst]
@@ -183,6 +184,8 @@ def name_accuracy(got: list[float], groups: list[Group]) -> None:
             fail(name.split(":")[0], **facts)
     if kept_from_before(got, [group.right for group in groups], [len(group.labels) for group in groups], ROUNDING):
         fail("counters-never-reset", function="evaluate", number="an accuracy", **facts)
+    if changed(parts):
+        fail("evaluate-changes-model", names="its weights")
     name_divisor(got, groups, facts)
     fail("accuracy-unexplained", **facts)
 

@@ -240,6 +240,10 @@ def judge_training(fits: Fits) -> None:
     if all(run.unchanged) and not run.original[run.gradient].any():
         fail("copy-trained")
     name_validation_training(run)
+    if run.stand_ins and (passes := run.val_in_training_mode):
+        fail("validation-in-training-mode", passes=passes)
+    if fits.one.earlier_optimizer:
+        fail("optimizer-of-an-earlier-call")
     judge_rate(run, fits.one)
     if (kept := run.kept_signs) < SAME_SIGN:
         fail("gradients-changed-before-step", lost=f"{1 - kept:.0%}")

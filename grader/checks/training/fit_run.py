@@ -22,8 +22,9 @@ EPOCHS = (4, 7)  # so many, drawn at random
 WORSE_EPOCHS = 4  # of the run in which validation gets worse and worse
 LR = 0.008  # slow enough that validation accuracy rises over all epochs
 VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
-SHAPES = ((16, 783), (16,), (10, 16), (10,))  # of the probe's two-layer network: it does not see pixel 0
-TENSORS = len(SHAPES)
+# of the probe's network, two layers and a parameter that is part of none: it does not see pixel 0
+SHAPES = ((10,), (16, 783), (16,), (10, 16), (10,))
+TENSORS, FIRST_LAYER = len(SHAPES), 1
 PASSES, ROWS = 4_000, 40_000  # six epochs with a look at all images after each have 500 passes and 1000 images
 TRACE = 1e-3  # of the image that left most in the first layer: less is none
 
@@ -92,6 +93,7 @@ class FitRun:
         sizes = passes.array("sizes", (range(PASSES + 1),), "i")
         self.gradient = passes.array("gradient", sizes.shape, "b")
         self.original = passes.array("original", sizes.shape, "b")
+        self.training = passes.array("training", sizes.shape, "b")
         rows = int(sizes.sum())
         if rows > ROWS or (sizes < 0).any() or (sizes > ROWS).any():
             raise ProtocolBroken("more images were seen than fit can have shown")
@@ -121,6 +123,12 @@ class FitRun:
                 looks.append(look_at(at, np.concatenate([s for _, s in held]), every, self.inputs[labels]))
                 held, seen = [], 0
         return looks
+
+    @property
+    def val_in_training_mode(self) -> int:
+        """Passes of validation images through the network in training mode, without learning from them."""
+        looks = zip(self.tags, self.gradient, self.training)
+        return sum(bool(mode) and not learnt and bool((tags >= VAL_TAG).any()) for tags, learnt, mode in looks)
 
     @property
     def orders(self) -> list[np.ndarray]:
@@ -179,7 +187,7 @@ class FitRun:
     @property
     def traces(self) -> int:
         """How many training images left something in the first layer: its change is put together from them."""
-        old, new = (self.weights(at)[0].astype(np.float64) for at in ("before", "after"))
+        old, new = (self.weights(at)[FIRST_LAYER].astype(np.float64) for at in ("before", "after"))
         pixels = self.inputs["train_images"].reshape(TRAIN, -1)[:, 1:].astype(np.float64)
         left = np.linalg.norm(numbers.shares(new - old, pixels), axis=0)
         return int((left > TRACE * left.max()).sum())
@@ -195,6 +203,11 @@ class FitRun:
         after, _ = numbers.two_layers(new, pixels, labels)
         changes = np.concatenate([(b - a).ravel() for a, b in zip(old, new)])
         return before, after, numbers.cosine(-changes, np.concatenate([s.ravel() for s in slope]))
+
+    @property
+    def earlier_optimizer(self) -> bool:
+        """Whether a step was made by an optimizer of the run before."""
+        return self.answer.flag("earlier_optimizer")
 
     @cached_property
     def optimizers(self) -> np.ndarray:
@@ -247,7 +260,8 @@ class FitRun:
 
 @dataclass(frozen=True)
 class Fits:
-    """fit with several epochs, with one, with one and a learning rate of 0, and with several that make it worse."""
+    """fit with several epochs, with one more for the same network, with one and a learning rate of 0, and with several
+    that make it worse."""
 
     several: FitRun
     one: FitRun

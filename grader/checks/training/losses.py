@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from grader.checks.data.splits import drops_last
 from grader.checks.training import wrong_numbers as numbers
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
@@ -21,6 +22,7 @@ ROUNDING = 0.0051  # wrong answers are drawn further away than this, so that als
 # printed and begun anew every 100. The last are all wrong, so that leaving them out shows.
 LONG, LONG_BATCH, LAST = (910, 1100), 8, 60
 UNKNOWN = ("loss-unexplained", "loss-not-a-number", "loss-not-finite")  # findings about numbers that nothing explains
+VAGUE = ("loss-unexplained", "loss-of-some-batches")  # they may be of a network that is no longer what it was
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,30 @@ def judge_evaluation_losses(answer: Answer, groups: list[Group]) -> None:
         first, second = pair.part("first"), pair.part("second")
         swapped = "value" in second and _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group)
         got.append(_loss(second if swapped else first, "evaluate", 6))
-    judge_losses(got, groups, "evaluate", 6)
+    try:
+        judge_losses(got, groups, "evaluate", 6)
+    except Failed as failed:
+        if failed.finding.id in VAGUE and changed(answer.parts("evaluation", len(groups))):
+            fail("evaluate-changes-model", todo=6, names="its weights")
+        raise
+
+
+def changed(parts: Sequence[Answer]) -> bool:
+    """Whether a network was not left as it was, where nothing may change it."""
+    return any("changed" in part and part.flag("changed") for part in parts)
+
+
+def name_dropped(student: Student, answer: Answer, groups: Sequence[Group]) -> None:
+    """Fail when the sum over the images that came is divided by all images of the dataset, and the student's own
+    training loader drops a batch. With a loader that gives them all it is the same."""
+    group, number = groups[1], answer.part("dropping") if answer.raised("dropping") is None else None
+    if number is None or "value" not in number:
+        return
+    seen = len(group.labels) // group.batch_size * group.batch_size
+    shown = float(numbers.cross_entropy(group.scores[:seen], group.labels[:seen]).mean())
+    got, wrong = number.number("value"), shown * seen / len(group.labels)
+    if abs(got - wrong) < CLOSE < abs(got - shown) and drops_last(student):
+        fail("divided-by-dropped-images", got=got, expected=shown, seen=seen, images=len(group.labels))
 
 
 def _from_accuracy(number: Answer, group: Group) -> float:

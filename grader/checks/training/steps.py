@@ -254,6 +254,8 @@ def name_ignored_state(epochs: Epochs) -> None:
     heavy, rest = uses(epochs, epochs.momentum)
     if rest < 0.02 and like(heavy, 1, 1, 1):
         fail("optimizer-not-the-given-one", how="the momentum of the optimizer it was given had no effect")
+    if not agree(epochs.resumed, epochs.momentum):
+        fail("optimizer-forgets-between-epochs")
 
 
 def name_left_out(epochs: Epochs) -> None:

@@ -116,6 +116,28 @@ def idle(model: Any, parameters: list[Any], images: torch.Tensor, largest: list[
     return [id(p) in found for p in parameters]
 
 
+def asleep(
+    model: Any, images: torch.Tensor, labels: torch.Tensor, largest: list[float], sizes: list[float]
+) -> list[bool]:
+    """Which parameters are of a layer that had no gradient in training mode, and has one in evaluation mode.
+
+    largest: of their gradients in training mode, as `felt`. Whole layers, because normalisation of a batch takes out
+    every bias before it.
+    """
+    parameters = list(parameters_of(model).values())
+    had = dict(zip(map(id, parameters), largest))
+    layers = [[p for p in part._parameters.values() if p is not None] for part in parts_of(model).values()]
+    still = [layer for layer in layers if layer and all(had.get(id(p)) == 0.0 for p in layer)]
+    if not still:
+        return [False] * len(parameters)
+    model.eval()
+    slopes = gradients(model, images, labels) or [None] * len(parameters)
+    awake = felt([0.0 if g is None or not g.numel() else float(g.abs().max()) for g in slopes], sizes)
+    has = dict(zip(map(id, parameters), awake))
+    found = {id(p) for layer in still for p in layer if any(has.get(id(q)) and q.ndim > 1 for q in layer)}
+    return [id(p) in found for p in parameters]
+
+
 def nudge(model: Any, images: torch.Tensor, labels: torch.Tensor, steps: int) -> None:
     """A few plain gradient steps of fixed length."""
     for _ in range(steps):
