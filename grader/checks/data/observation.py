@@ -51,9 +51,11 @@ def tracers_of(student: Student) -> tuple[Tracers, dict[str, Any]]:
 
 
 def alone(student: Student) -> tuple[Answer, np.ndarray]:
-    """What make_transform does in a process of its own, and the pictures that it was given there."""
+    """What make_transform does in a process of its own, and the pictures that it was given there: the first one faint,
+    so that a largest value of all so far shows, and one mirrored, which has the sum of another."""
     rng = student.rng("data.transform")
-    pictures = np.concatenate([draw_pictures(rng, 4), on_black(draw_pictures(rng, 2), rng)])
+    drawn = draw_pictures(rng, 4)
+    pictures = np.concatenate([drawn[:1] // 3, drawn, drawn[:1, :, ::-1], on_black(draw_pictures(rng, 2), rng)])
     return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
 
 
