@@ -6,11 +6,10 @@ from itertools import combinations
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, Served, known_pictures, served_by
+from grader.checks.data.loaders import FEW_UNKNOWN, Served, apart_from_transform
 from grader.checks.data.observation import NAMES, TITLES, TURNS, alone
 from grader.checks.data.pixels import SHAPES, judge_transform
 from grader.checks.data.preparation import (
-    follows_transform,
     judge_all_known,
     judge_each_batch,
     judge_same_map,
@@ -23,7 +22,7 @@ from grader.checks.data.splits import judge_splits
 from grader.checks.data.tracers import UNKNOWN
 from grader.checks.views import TRANSPOSED, VIEWS
 from grader.engine.answer import Answer
-from grader.engine.check import check, fail, only_where
+from grader.engine.check import check, fail
 from grader.engine.student import Student
 
 BY_CLASS = 0.8  # of the training pictures: sorted inside of each batch, fewer follow one of their class
@@ -36,10 +35,9 @@ def test_transform(student: Student) -> None:
 
 
 @check("batches", part="data", todo=2, calls=("data.make_loaders",))
-@only_where(known_pictures)
-def test_batches(student: Student) -> None:
+@apart_from_transform
+def test_batches(served: Served) -> None:
     """The loaders give batches of pictures with their labels"""
-    served = served_by(student)
     judge_order(served)
     for name in NAMES:
         for turn in range(TURNS[name]):
@@ -53,12 +51,9 @@ def test_batches(student: Student) -> None:
 
 
 @check("preparation", part="data", todo=2, calls=("data.make_loaders",))
-@only_where(known_pictures)
-def test_preparation(student: Student) -> None:
+@apart_from_transform
+def test_preparation(served: Served) -> None:
     """Every picture is prepared the same way, whichever loader it comes from"""
-    served = served_by(student)
-    if served.transform_finding is not None and all(follows_transform(served, name) for name in NAMES):
-        return judge_test_file_unused(served)  # for the rest it is as good as make_transform, whose fault is named
     for name in NAMES:
         judge_each_batch(served, name)
     judge_steadiness(served)
@@ -69,17 +64,16 @@ def test_preparation(student: Student) -> None:
 
 
 @check("splits", part="data", todo=2, calls=("data.make_loaders",))
-@only_where(known_pictures)
-def test_splits(student: Student) -> None:
+@apart_from_transform
+def test_splits(served: Served) -> None:
     """Training, validation and test pictures are kept apart, complete, and drawn from the seed"""
-    judge_splits(served_by(student))
+    judge_splits(served)
 
 
 @check("reshuffle", part="data", todo=2, calls=("data.make_loaders",))
-@only_where(known_pictures)
-def test_reshuffle(student: Student) -> None:
+@apart_from_transform
+def test_reshuffle(served: Served) -> None:
     """The training loader gives its pictures in a new order every epoch"""
-    served = served_by(student)
     for one, other in combinations(range(TURNS["train"]), 2):
         judge_same_order(served, one, other)
     for first, second in combinations(served.turns("train"), 2):
@@ -134,15 +128,15 @@ def judge_order(served: Served) -> None:
 
 
 def judge_kinds(served: Served, name: str, turn: int) -> None:
-    """Dtypes and shapes, except where they are as make_transform left them (a matter of TODO 1)."""
+    """Dtypes and shapes."""
     served.read(name, turn)
     images, labels = (served.observed(name, turn).part(part) for part in ("images", "labels"))
-    where, inherited = f"the {TITLES[name]} loader", served.transform_finding
+    where = f"the {TITLES[name]} loader"
     dtype = images.text("dtype")
-    if dtype != "float32" and (inherited is None or inherited.id != "picture-dtype"):
+    if dtype != "float32":
         fail("picture-dtype", todo=2, where=where, dtype=dtype)
-    finding = SHAPES.get(without_batch(images), "picture-size")
-    if without_batch(images) != "1 x 28 x 28" and (inherited is None or inherited.id != finding):
+    if without_batch(images) != "1 x 28 x 28":
+        finding = SHAPES.get(without_batch(images), "picture-size")
         fail(finding, todo=2, where=where, shape=images.text("shape"), expected="B x 1 x 28 x 28")
     if without_batch(labels) == "10":
         fail("labels-one-hot", loader=TITLES[name])
@@ -181,10 +175,10 @@ def judge_batch_size(served: Served) -> None:
 
 
 def judge_view(served: Served, name: str) -> None:
-    steady, inherited = not unsteady(served, name)[0], served.transform_finding
+    steady = not unsteady(served, name)[0]
     for one in served.turns(name):
         view = one.match.turned_view(steady)
-        if view and (inherited is None or inherited.facts.get("how") != VIEWS[view]):
+        if view:
             finding = "picture-transposed" if view == TRANSPOSED else "picture-turned"
             fail(finding, todo=2, where=f"the {TITLES[name]} loader", how=VIEWS[view])
 

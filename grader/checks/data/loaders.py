@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from grader.checks.data.observation import NAMES, TITLES, TURNS, Observation, found_alone, tracers_of
+from grader.checks.data.observation import NAMES, TITLES, TURNS, Observation, tracers_of, works_alone
 from grader.checks.data.tracers import CERTAIN, MOVED_LOOK, PIXELS, UNKNOWN, Match, recognise, resembling
 from grader.checks.views import correlations, turned
 from grader.digits import FILES
@@ -66,7 +66,6 @@ class Served(Observation):
         first = self.read(name)
         if first.match.unknown_share < 0.5 or self.changing(name):
             return
-        self.blame_transform()
         self.require_in_step(name)
         if self.observed(name).flag("endless") or not first.known.any():
             unknown = int((~first.known).sum())
@@ -140,7 +139,6 @@ class Served(Observation):
         if width != PIXELS and width % PIXELS == 0:
             images = images[:, :: width // PIXELS] if shape.endswith(" x 3") else images[:, :PIXELS]
         if images.shape[1] != PIXELS:
-            self.blame_transform()
             where = f"the {TITLES[name]} loader"
             fail("picture-size", todo=2, where=where, shape=shape, expected="B x 1 x 28 x 28")
         match = recognise(images, self.tracers.pictures, self.student.once("data.met", dict))
@@ -150,18 +148,6 @@ class Served(Observation):
             original[here] = turned(self.tracers.pictures[match.ids[here]], int(view)).reshape(-1, PIXELS)
         return Pass(images, labels, sizes, match, original)
 
-    @cached_property
-    def outputs(self) -> np.ndarray | None:
-        """What make_transform alone makes of all pictures (ids, pixels), or None where that is not always the same."""
-        try:
-            answer = self.student.observe("data.transform", pictures=self.tracers.pictures, calls=2)
-            outputs = answer.array("outputs", (2, len(self.tracers.pictures), WIDTHS))
-        except (NotSeen, ProtocolBroken):
-            return None
-        finally:
-            self.student.observe("data.loaders", **self.arguments)  # students read what that printed
-        return outputs[0] if np.abs(outputs[1] - outputs[0]).max() == 0 else None
-
 
 def looked_at(ids: np.ndarray) -> np.ndarray:
     """The rows of some of the unknown images."""
@@ -169,33 +155,36 @@ def looked_at(ids: np.ndarray) -> np.ndarray:
     return unknown[:: max(1, -(-len(unknown) // MOVED_LOOK))]
 
 
-def served_by(student: Student) -> Served:
-    """What the loaders serve: with the grader's make_transform where the student's own leaves nothing to judge."""
-    return Served(student, student.once("data.lent", lambda: must_lend(student)))
+def apart_from_transform(judge: Callable[[Served], None]) -> Callable[[Student], None]:
+    """A check of the loaders. What it finds is theirs only where it is found with a make_transform that works, too:
+    where the student's is at fault, and the loaders use it, the grader's own takes its place."""
 
+    def whole(student: Student, lent: bool) -> None:
+        served = Served(student, lent)
+        judge(served)
+        require_all_known(served)  # last: a fault that has a name keeps it
 
-def must_lend(student: Student) -> bool:
-    """Whether the loaders use a make_transform that is at fault, and leaves nothing to judge them by, or is random."""
-    works, finding = found_alone(student)
-    if works:
-        return False
-    if finding is None or finding.id != "transform-is-random":
+    def both(student: Student) -> None:
         try:
-            require_all_known(Served(student))
-            return False
+            whole(student, lent=False)
         except (Failed, NotSeen, ProtocolBroken, Waits):
-            pass
+            if not student.once("data.lent", lambda: can_lend(student)):
+                raise
+            whole(student, lent=True)
+
+    both.__name__, both.__doc__ = judge.__name__, judge.__doc__
+    return both
+
+
+def can_lend(student: Student) -> bool:
+    """Whether make_transform is at fault, and make_loaders calls it."""
+    if works_alone(student):
+        return False
     _, arguments = student.drawn("data.tracers", lambda: tracers_of(student))
     try:
-        answer = student.observe("data.loaders", **(arguments | {"lent": True}))
-        return answer.integer("asked") > 0
+        return student.observe("data.loaders", **(arguments | {"lent": True})).integer("asked") > 0
     except (NotSeen, ProtocolBroken):
         return False
-
-
-def known_pictures(student: Student) -> None:
-    """What a check of the loaders needs before it may pass."""
-    require_all_known(served_by(student))
 
 
 def require_all_known(served: Served) -> None:
@@ -211,8 +200,6 @@ def require_known(served: Served, name: str, turn: int) -> None:
     known, unknown = one.ids[one.known], int((~one.known).sum())
     if one.match.unknown_share > FEW_UNKNOWN:
         if not served.moving(name):
-            if served.transform_finding is not None and one.match.unknown_share <= MOST_UNKNOWN:
-                waits_for("make_transform gives pictures that can be recognised")
             fail("pictures-not-from-root", loader=TITLES[name], unknown=unknown, total=len(one.ids))
         named, rows = served.named(name, turn), looked_at(one.ids)  # `preparation` names that they change
         if (named[rows] == UNKNOWN).mean() >= MOST_UNKNOWN:

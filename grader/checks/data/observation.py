@@ -14,7 +14,7 @@ from grader.checks.data.pixels import CALLS, judge_transform
 from grader.checks.data.tracers import Tracers, draw_pictures, make_tracers, on_black
 from grader.checks.secret_digits import written
 from grader.engine.answer import Answer, Raised
-from grader.engine.check import Failed, Finding, fail
+from grader.engine.check import Failed, fail
 from grader.engine.endings import NotSeen, ProtocolBroken
 from grader.engine.student import Student
 
@@ -59,29 +59,25 @@ def alone(student: Student) -> tuple[Answer, np.ndarray]:
     return student.observe("data.transform", pictures=pictures, calls=CALLS), pictures
 
 
-def found_alone(student: Student) -> tuple[bool, Finding | None]:
-    """Whether the check of TODO 1 passes, and what it says: a fault made there is not made a second time here. None
-    where it says nothing, or where make_transform gives nothing to look at."""
+def works_alone(student: Student) -> bool:
+    """Whether the check of TODO 1 passes."""
     try:
         judge_transform(*alone(student))
-    except Failed as failed:
-        return False, failed.finding
-    except (NotSeen, ProtocolBroken):
-        return False, None
-    return True, None
+    except (Failed, NotSeen, ProtocolBroken):
+        return False
+    return True
 
 
 class Observation:
     """The observation, after the questions without which nothing can be read: three loaders that serve batches.
 
-    lent: whether the loaders are given the grader's own make_transform, because theirs leaves nothing to read
+    lent: whether the loaders are given the grader's own make_transform
     """
 
     def __init__(self, student: Student, lent: bool = False):
         self.student, self.lent = student, lent
         self.tracers, self.arguments = student.drawn("data.tracers", lambda: tracers_of(student))
         self.arguments = self.arguments | {"lent": lent}
-        self.transform_finding = None if lent else found_alone(student)[1]
         self.answer = student.observe("data.loaders", **self.arguments)  # last: students read what it printed
         self.require_loaders("main")
         for name in NAMES:
@@ -129,7 +125,6 @@ class Observation:
         if error is not None:
             if error.type == "TypeError" and "not iterable" in error.message:
                 fail("loader-not-iterable", loader=title, type=loader)
-            self.blame_transform()
             self.explain(error, f"the {title} loader")
             observed.end_if_raised("error")
         if observed.text("dataset") in NO_DATASET and ("no_pair" in observed or "values" not in observed):
@@ -171,8 +166,3 @@ class Observation:
         if sizes or out_of_range:
             count = len(self.tracers.train_ids)
             fail("split-sizes-fixed", where=where, count=count, message=error.message[:200], came_from=error)
-
-    def blame_transform(self) -> None:
-        """End with the transform's own fault, if it has one: the loaders only pass it on."""
-        if self.transform_finding is not None:
-            raise Failed(self.transform_finding)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served
-from grader.checks.data.observation import DARKER, NAMES, TITLES, alone
+from grader.checks.data.loaders import Pass, Served
+from grader.checks.data.observation import DARKER, NAMES, TITLES, alone, works_alone
 from grader.checks.data.pixels import GreyMap, grey_map, judge_each_image, judge_map, same_at_each_place
 from grader.checks.data.tracers import PIXELS, UNKNOWN
 from grader.engine.answer import SOME
@@ -16,20 +16,6 @@ from grader.engine.endings import NotSeen, ProtocolBroken
 
 SMALL = 1e-4  # differences below this part of a value's range are rounding
 ANOTHER = 0.02  # of the range: a smaller difference can be a rounded constant, or numbers kept in half precision
-
-
-def follows_transform(served: Served, name: str) -> bool:
-    """Whether the loader's pictures are what make_transform alone gives for the same pictures, number by number."""
-    outputs = served.outputs
-    if outputs is None or any(unsteady(served, name)[0] for name in NAMES):
-        return False
-    for one in served.turns(name):
-        if one.match.unknown_share > FEW_UNKNOWN or outputs.shape[1] != one.images.shape[1]:
-            return False
-        wanted = outputs[one.ids[one.known]]
-        if np.abs(one.images[one.known] - wanted).max() > SMALL * max(float(np.ptp(wanted)), 1e-6):
-            return False
-    return True
 
 
 def judge_each_batch(served: Served, name: str) -> None:
@@ -133,7 +119,7 @@ def judge_test_file_unused(served: Served) -> None:
 
 def judge_transform_used(served: Served) -> None:
     """Loaders that prepare in another way than make_transform must have learnt it: then it changes with the file."""
-    if served.lent or served.transform_finding is not None:
+    if served.lent or not works_alone(served.student):
         return
     try:
         answer, pictures = alone(served.student)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served, served_by
+from grader.checks.data.loaders import FEW_UNKNOWN, Pass, Served
 from grader.checks.data.observation import NAMES, TITLES
 from grader.checks.data.tracers import UNKNOWN
 from grader.engine.answer import SOME
@@ -81,7 +81,7 @@ def lost_last_batch(served: Served, name: str) -> bool:
 def drops_last(student: Student) -> bool:
     """Whether the training loader leaves a short last batch out, as far as can be seen."""
     try:
-        return lost_last_batch(served_by(student), "train")
+        return lost_last_batch(Served(student), "train")
     except (Failed, NotSeen, ProtocolBroken, Waits):
         return False
 
