@@ -75,6 +75,7 @@ class Shown:
     share an id."""
 
     def __init__(self) -> None:
+        torch.manual_seed(torch.initial_seed())  # every network begins with the same weights
         self.recorder = parts.Recorder()
         self.model = parts.Tagged(self.recorder)
         self.optimizers: list[Any] = []
