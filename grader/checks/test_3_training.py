@@ -48,7 +48,7 @@ def test_fresh_gradients(student: Student) -> None:
     steps.stop_on_exception(epochs.first)
     steps.name_unmoved(epochs)
     steps.name_repeats(epochs)
-    steps.stop_on_exception(epochs.together, epochs.large, epochs.split, epochs.many, epochs.pieces)
+    steps.stop_on_exception(epochs.together, epochs.large, epochs.split, epochs.many, epochs.pieces, epochs.uncleared)
     steps.name_mixed_gradients(epochs)
 
 

@@ -163,20 +163,21 @@ class Table(InPieces):
 
 
 class Tagged(GraderModel):
-    """Two layers, and a parameter that is part of no layer; pixel 0 is the image's tag and takes no part in the scores.
+    """Two layers, and a parameter that is part of no layer and has four axes, as those of convolutions; pixel 0 is the
+    image's tag and takes no part in the scores.
 
     Its BatchNorm is never used: who looks for one finds that there is one.
     """
 
     def __init__(self, recorder: Recorder | None = None):
         super().__init__(recorder)
-        self.offset = nn.Parameter(torch.zeros(10))
+        self.offset = nn.Parameter(torch.zeros(10, 1, 1, 1))
         self.hidden = nn.Linear(28 * 28 - 1, 16)
         self.output = nn.Linear(16, 10)
         self.norm = nn.BatchNorm1d(1, affine=False)
 
     def scores(self, pixels: torch.Tensor) -> torch.Tensor:
-        return F.log_softmax(self.output(torch.tanh(self.hidden(pixels[:, 1:]))) + self.offset, dim=1)
+        return F.log_softmax(self.output(torch.tanh(self.hidden(pixels[:, 1:]))) + self.offset.flatten(), dim=1)
 
 
 class Tender(GraderModel):

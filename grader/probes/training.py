@@ -111,7 +111,7 @@ def epochs(
     other_labels: the same with other ones in the first batch; many_images, many_labels: of a long epoch
     small, large: learning rates
     alone: one epoch for each batch, with `small`; together: all batches, with `small`; momentum: the same with 0.9;
-    resumed: with 0.9, in one call per batch
+    resumed: with 0.9, in one call per batch; uncleared: with 0, and with the gradients that a call leaves
     large: all batches, with `large`; split: one call per batch, with `large`; still: all batches, learning rate 0
     relabelled: the first batch alone, with `small` and the other labels
     many: the long epoch, with `small`; pieces: the same in one call for every len(alone) of its batches
@@ -129,6 +129,7 @@ def epochs(
         calls: list[list[int]],
         lr: float,
         momentum: float = 0.0,
+        cleared: bool = True,
         images: np.ndarray = images,
         labels: np.ndarray = labels,
         weight: np.ndarray = weight,
@@ -137,9 +138,10 @@ def epochs(
         model = OneLayer(recorder, weight, frozen)
         optimizer = RecordingSGD(recorder, model.parameters(), lr, momentum)
         raised = value = None
-        for chosen in calls:  # gradients are cleared in between
+        for chosen in calls:
             model.eval()  # as evaluate leaves it
-            model.zero_grad()
+            if cleared:
+                model.zero_grad()
             loader = loader_of(images[chosen], labels[chosen], batch_size)
             value, raised = call(train_one_epoch, model, loader, optimizer)
             if raised is not None:
@@ -160,6 +162,7 @@ def epochs(
         "together": epoch([whole], small),
         "momentum": epoch([whole], small, 0.9),
         "resumed": epoch(batches, small, 0.9),
+        "uncleared": epoch(batches, small, cleared=False),
         "large": epoch([whole], large),
         "split": epoch(batches, large),
         "still": epoch([whole], 0.0, weight=loose),

@@ -87,7 +87,8 @@ def make_tracers(rng: np.random.Generator) -> Tracers:
         remainders += [(val_count + d) % batch for d in (-1, 0, 1)]
         remainders += [(train_count - val_count + d) % batch for d in (-1, 0, 1)]
         exact = all((1 - f) + f == 1.0 for f in (fraction, other_fraction))  # random_split adds the fractions up
-        if min(remainders) >= 3 and test_count % other_batch == 1 and exact:
+        part = train_count * fraction % 1  # rounded up for validation: a training part that is rounded up, too, is seen
+        if min(remainders) >= 3 and test_count % other_batch == 1 and 0.5 < part < 0.95 and exact:
             break
     labels = np.concatenate([np.arange(10).repeat(8), rng.integers(0, 10, train_count - 80)])
     labels = np.concatenate([np.sort(labels), rng.integers(0, 10, test_count)]).astype(np.uint8)

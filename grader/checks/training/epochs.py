@@ -19,7 +19,7 @@ MANY = (72, 96)  # batches of a long epoch: fewer images than pixels, so that ea
 WEIGHT = (10, 784)
 LABELS_PART = 0.02  # of what an image adds to an update: so much at least changes with its label
 ALONG = 0.5  # cosine of an update with the gradient that came back to the scores; of dice it is 0 +- 0.16
-KINDS = ("together", "momentum", "resumed", "large", "split", "still", "relabelled", "many", "pieces")
+KINDS = ("together", "momentum", "resumed", "uncleared", "large", "split", "still", "relabelled", "many", "pieces")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Epochs:
     together: Epoch
     momentum: Epoch
     resumed: Epoch  # the same in one call per batch
+    uncleared: Epoch  # without momentum, in one call per batch, each with the gradients that the one before has left
     large: Epoch
     split: Epoch
     still: Epoch  # from weights of size 1

@@ -27,6 +27,9 @@ from grader.engine.student import Student
 NUMBERS = 8  # of what evaluate returned: so many the probe sends
 
 
+WIDE, WIDE_BATCH = (470, 520), 400  # images, and a batch with more than 255
+
+
 def accuracy_groups(rng: np.random.Generator) -> list[Group]:
     """Raw scores whose largest value is itself a class number: taking the value for the place is seen."""
 
@@ -52,7 +55,10 @@ def accuracy_groups(rng: np.random.Generator) -> list[Group]:
             break
     long = draw(int(rng.integers(*LONG)), LONG_BATCH)
     long.labels[-LAST:] = (long.scores[-LAST:].argmax(axis=1) + 1) % 10
-    return [*groups, long]
+    wide = draw(int(rng.integers(*WIDE)), WIDE_BATCH)
+    most = slice(WIDE_BATCH - 20)  # right ones: more than a byte can count
+    wide.labels[most] = wide.scores[most].argmax(axis=1)
+    return [*groups, wide, long]
 
 
 def shuffled(group: Group, rng: np.random.Generator) -> list[Group]:
@@ -165,7 +171,8 @@ def name_accuracy(got: list[float], groups: list[Group], parts: list[Answer]) ->
     long = groups[-1]
     if not changed(parts) and all(abs(g - group.accuracy) < ROUNDING for g, group in zip(got[:-1], groups)):
         fail("accuracy-of-some-batches", batches=long.batches, got=got[-1], expected=long.accuracy)
-    worst = int(np.argmax([abs(g - group.accuracy) for g, group in zip(got, groups)]))
+    off = [abs(g - group.accuracy) for g, group in zip(got, groups)]
+    worst = int(np.argmax(off))
     group = groups[worst]
     facts: dict[str, Any] = {
         "got": got[worst],
@@ -186,6 +193,8 @@ def name_accuracy(got: list[float], groups: list[Group], parts: list[Answer]) ->
         fail("counters-never-reset", function="evaluate", number="an accuracy", **facts)
     if changed(parts):
         fail("evaluate-changes-model", names="its weights")
+    if group.batch_size == WIDE_BATCH and sum(one >= ROUNDING for one in off) == 1:
+        fail("accuracy-wrong-for-large-batches", size=WIDE_BATCH, **facts)
     name_divisor(got, groups, facts)
     fail("accuracy-unexplained", **facts)
 

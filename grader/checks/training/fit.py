@@ -244,6 +244,8 @@ def judge_training(fits: Fits) -> None:
         fail("validation-in-training-mode", passes=passes)
     if fits.one.earlier_optimizer:
         fail("optimizer-of-an-earlier-call")
+    for another in (fits.still, fits.worse):  # networks
+        name_other_weights(another)
     judge_rate(run, fits.one)
     if (kept := run.kept_signs) < SAME_SIGN:
         fail("gradients-changed-before-step", lost=f"{1 - kept:.0%}")

@@ -18,12 +18,12 @@ LENT_LOOPS = Path(__file__).resolve().parents[2] / "lent" / "loops.py"  # read, 
 TRAIN, VAL = 60, 40  # images
 STRANGE = -1  # the tag of an image that was learnt from, and that is none of these pictures
 VAL_TAG = 1000  # pixel 0 of a picture is its number; validation pictures count from here
-EPOCHS = (4, 7)  # so many, drawn at random
+EPOCHS = (6, 8)  # so many, drawn at random: more than the five of many tutorials
 WORSE_EPOCHS = 4  # of the run in which validation gets worse and worse
 LR = 0.008  # slow enough that validation accuracy rises over all epochs
 VAL_NOISE = 9.0  # length of the noise on a validation picture; the picture itself has 6
 # of the probe's network, two layers and a parameter that is part of none: it does not see pixel 0
-SHAPES = ((10,), (16, 783), (16,), (10, 16), (10,))
+SHAPES = ((10, 1, 1, 1), (16, 783), (16,), (10, 16), (10,))
 TENSORS, FIRST_LAYER = len(SHAPES), 1
 PASSES, ROWS = 4_000, 40_000  # six epochs with a look at all images after each have 500 passes and 1000 images
 TRACE = 1e-3  # of the image that left most in the first layer: less is none

@@ -21,6 +21,7 @@ ROUNDING = 0.0051  # wrong answers are drawn further away than this, so that als
 # Images of a long loader: more than the real validation set has, and more than 100 batches: enough for a sum that is
 # printed and begun anew every 100. The last are all wrong, so that leaving them out shows.
 LONG, LONG_BATCH, LAST = (910, 1100), 8, 60
+SURE = 80.0  # size of the scores of a network that is sure
 UNKNOWN = ("loss-unexplained", "loss-not-a-number", "loss-not-finite")  # findings about numbers that nothing explains
 VAGUE = ("loss-unexplained", "loss-of-some-batches")  # they may be of a network that is no longer what it was
 
@@ -90,8 +91,15 @@ def loss_groups(rng: np.random.Generator) -> list[Group]:
     return [*short, draw(int(rng.integers(*LONG)), LONG_BATCH, LAST)]
 
 
+def sure_group(rng: np.random.Generator) -> Group:
+    """A network that is very sure, and wrong for some images: the probability of the right class is 0 in float32."""
+    scores = numbers.log_softmax(rng.normal(size=(6, 10)) * SURE)
+    return Group(scores.astype(np.float32).astype(np.float64), scores.argsort(axis=1)[:, [-1, 0]].repeat(3)[:6], 3)
+
+
 def observe_reported(student: Student) -> tuple[Answer, list[Group]]:
-    groups = loss_groups(student.rng("losses"))
+    """The answer, and the groups that it is about: the last one is not judged with the others."""
+    groups = [*loss_groups(student.rng("losses")), sure_group(student.rng("losses.sure"))]
     return student.observe("training.reported_losses", **arguments_of(groups)), groups
 
 
@@ -100,8 +108,9 @@ def judge_training_losses(answer: Answer, groups: list[Group]) -> None:
     parts = answer.parts("training", len(groups))
     for part in parts:
         end_if_raised(part, "returned")
-    got = [_loss(part.part("returned"), "train_one_epoch", 5) for part in parts]
-    judge_losses(got, groups, "train_one_epoch", 5)
+    *got, sure = [_loss(part.part("returned"), "train_one_epoch", 5) for part in parts]
+    judge_losses(got, groups[:-1], "train_one_epoch", 5)
+    name_sure(sure, groups[-1], "train_one_epoch", 5)
 
 
 def seen_in_losses(student: Student) -> None:
@@ -125,12 +134,20 @@ def judge_evaluation_losses(answer: Answer, groups: list[Group]) -> None:
         first, second = pair.part("first"), pair.part("second")
         swapped = "value" in second and _from_accuracy(first, group) < CLOSE < _from_accuracy(second, group)
         got.append(_loss(second if swapped else first, "evaluate", 6))
+    *got, sure = got
     try:
-        judge_losses(got, groups, "evaluate", 6)
+        judge_losses(got, groups[:-1], "evaluate", 6)
     except Failed as failed:
         if failed.finding.id in VAGUE and changed(answer.parts("evaluation", len(groups))):
             fail("evaluate-changes-model", todo=6, names="its weights")
         raise
+    name_sure(sure, groups[-1], "evaluate", 6)
+
+
+def name_sure(got: float, group: Group, function: str, todo: int) -> None:
+    """Fail when a loss that is right otherwise is not finite for a network that is sure and wrong."""
+    if not np.isfinite(got):
+        fail("loss-of-no-probability", todo=todo, function=function, got=got, expected=group.mean_loss)
 
 
 def changed(parts: Sequence[Answer]) -> bool:

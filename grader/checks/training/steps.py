@@ -285,6 +285,8 @@ def name_mixed_gradients(epochs: Epochs) -> None:
     if split_agrees(epochs):
         if not agree(epochs.many, epochs.pieces):
             fail("epoch-not-batch-by-batch")
+        if agree(epochs.resumed, epochs.momentum) and not agree(epochs.uncleared, epochs.together):
+            fail("gradients-of-the-call-before")
         return
     name_missing_updates(epochs)
     (first, middle, last), rest = uses(epochs, epochs.together)

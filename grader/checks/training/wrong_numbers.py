@@ -125,14 +125,14 @@ def shares(change: np.ndarray, pictures: np.ndarray) -> np.ndarray:
 def two_layers(weights: list[np.ndarray], pixels: np.ndarray, labels: np.ndarray) -> tuple[float, list[np.ndarray]]:
     """(mean cross-entropy, its gradients) of tanh(x W + b) V + c + d.
 
-    weights: d (10,), W (H, P), b (H,), V (10, H), c (10,)
+    weights: d (10, 1, 1, 1), W (H, P), b (H,), V (10, H), c (10,)
     """
     _, _, _, second, _ = weights
     hidden, scores = layers_of(weights, pixels)
     sent = (np.exp(log_softmax(scores)) - one_hot(labels)) / len(labels)
     back = sent @ second * (1 - hidden**2)
     return float(cross_entropy(scores, labels).mean()), [
-        sent.sum(0),
+        sent.sum(0).reshape(-1, 1, 1, 1),
         back.T @ pixels,
         back.sum(0),
         sent.T @ hidden,
@@ -144,7 +144,7 @@ def layers_of(weights: list[np.ndarray], pixels: np.ndarray) -> tuple[np.ndarray
     """What comes out of each of these two layers: (N, H) after tanh, and the scores (N, 10)."""
     offset, first, shift, second, bias = weights
     hidden = np.tanh(pixels @ first.T + shift)
-    return hidden, hidden @ second.T + bias + offset
+    return hidden, hidden @ second.T + bias + offset.ravel()
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
