@@ -25,6 +25,7 @@ def transform(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
     make_transform raised
     failed_calls: how many results raised when applied; first_error: what the first of these raised
     form: {type, dtype: names; shape: list} of an output, the first that differs from others if there is one
+    shared: whether two pictures of the first result lie in the same memory
     outputs: (calls, N, pixels) float32, and again: (N, pixels) of the first result applied once more; both only
     where all outputs are tensors of one size
     """
@@ -49,6 +50,7 @@ def transform(student: Any, pictures: np.ndarray, calls: int) -> dict[str, Any]:
             answer.setdefault("first_error", raised)
             continue
         if call == 0:
+            answer["shared"] = share_memory(outputs)
             answer["again"] = stacked([attempt(product, image)[0] for image in images])
         rows.append(stacked(outputs))
         odd = next((form for form in map(form_of, outputs) if form != form_of(outputs[0])), form_of(outputs[0]))
@@ -142,6 +144,12 @@ def lend_transform(student: Any) -> list[None]:
 
     student.data.make_transform = make_transform
     return asked
+
+
+def share_memory(values: list[Any]) -> bool:
+    """Whether two tensors begin at the same place: one is changed with the other."""
+    kept = [tensor for tensor in map(plain, values) if is_a(tensor, torch.Tensor) and tensor.numel()]
+    return len({tensor.data_ptr() for tensor in kept}) < len(kept)
 
 
 def look_of(product: Any) -> dict[str, Any]:
