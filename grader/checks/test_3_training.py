@@ -75,9 +75,10 @@ def test_mean_loss(student: Student) -> None:
         if failed.finding.id in losses.VAGUE and losses.changed(answer.parts("training", len(groups))):
             waits_for("only the optimizer changes the weights")  # `step` names what else does
         raise
-    losses.name_dropped(student, answer, groups)
+    losses.name_unseen_counted(student, answer, groups, "train_one_epoch")
     try:
         losses.judge_evaluation_losses(answer, groups)
+        losses.name_unseen_counted(student, answer, groups, "evaluate")
         losses.name_raw_nll_in_evaluation(student)
     except Failed as failed:
         raise Failed(replace(failed.finding, share=TRAINING_SHARE)) from None

@@ -83,7 +83,8 @@ def loaders(
     lent: whether make_transform is the grader's own; asked: how often that was called, where it was lent
     main, again (the same arguments), reseeded (another seed), resized (other sizes), retested (another test file),
     large (a long training file): what make_loaders raised, or {type: its name; count: of its items; loaders}, where
-    loaders are {train, val, test: {passes, length: pictures its sampler draws or -1}}, if there are three
+    loaders are {train, val, test: {passes, length: pictures its sampler draws or -1; whole: those in its dataset or
+    -1}}, if there are three
     passes: of `main` the first, the second, and of the training loader also the last of `turns`; of others the first
     a pass: see `one_pass`; it ends after `limit` pictures
     large: {train, val: {length, counted: pictures that came in a pass, where the lengths of `main` are not what came;
@@ -211,7 +212,12 @@ def rebuilt(student: Any, root: str, arguments: dict[str, Any], wanted: tuple[st
 def read(loader: Any, turns: int, limit: int) -> dict[str, Any]:
     """So many passes, of which the first two and the last are told."""
     passes = [one_pass(loader, limit) for _ in range(turns)]
-    return {"passes": passes[:2] + passes[2:][-1:], "length": length(loader)}
+    whole, _ = attempt(lambda: len(loader.dataset))
+    return {
+        "passes": passes[:2] + passes[2:][-1:],
+        "length": length(loader),
+        "whole": whole if isinstance(whole, int) else -1,
+    }
 
 
 def tells(read: dict[str, Any]) -> bool:

@@ -268,7 +268,8 @@ def reported_losses(
     table: (N, 10) float32 scores, and labels: (N,) int64, of all groups; sizes, batch_sizes: one entry per group
     training: one {returned: see `as_number`, or what was raised; changed: whether the network was} per group
     evaluation: one {returned: see `as_pair`, changed} per group, empty where evaluate raised or is a TODO
-    dropping: as of training, for the second group without its last batch, which its loader drops
+    dropping: what train_one_epoch (see `as_number`) and evaluate (see `as_pair`) returned for the second group without
+    its last batch, which its loader drops; {} where they raised
     """
     train_one_epoch = student.function("train", "train_one_epoch")
     training, evaluation = [], []
@@ -281,7 +282,12 @@ def reported_losses(
         evaluation.append({} if raised is not None or todo else seen)
     _, (recorder, model, loader), *_ = table_parts(table, labels, sizes, batch_sizes, drop_last=True)
     value, raised = call(train_one_epoch, model, loader, RecordingSGD(recorder, model.parameters(), 0.0))
-    return {"training": training, "evaluation": evaluation, "dropping": raised or as_number(value)}
+    pair, failed, todo = tolerant(lambda *args: student.function("train", "evaluate")(*args), model, loader)
+    dropping = {
+        "train_one_epoch": {} if raised is not None else as_number(value),
+        "evaluate": {} if failed is not None or todo else as_pair(pair),
+    }
+    return {"training": training, "evaluation": evaluation, "dropping": dropping}
 
 
 @probe("train")

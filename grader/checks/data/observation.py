@@ -106,6 +106,10 @@ class Observation:
         """How many pictures the loader's own sampler draws, or -1."""
         return self.answer.part("main").part("loaders").part(name).integer("length")
 
+    def whole(self, name: str) -> int:
+        """How many pictures the loader's dataset holds, as len() says it, or -1."""
+        return self.answer.part("main").part("loaders").part(name).integer("whole")
+
     def require_loaders(self, call: str) -> None:
         error = self.told(call).raised(call)
         if error is not None:

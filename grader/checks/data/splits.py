@@ -78,10 +78,12 @@ def lost_last_batch(served: Served, name: str) -> bool:
     return len(set(first.sizes)) == 1 and 0 < served.drawn(name) - len(first.ids) < first.sizes[0]
 
 
-def drops_last(student: Student) -> bool:
-    """Whether the training loader leaves a short last batch out, as far as can be seen."""
+def shows_a_part(student: Student, name: str) -> bool:
+    """Whether a loader gives fewer pictures than its dataset holds, as far as can be seen, because of a sampler or
+    drop_last."""
     try:
-        return lost_last_batch(Served(student), "train")
+        served = Served(student)
+        return served.whole(name) > len(served.read(name).ids)
     except (Failed, NotSeen, ProtocolBroken, Waits):
         return False
 

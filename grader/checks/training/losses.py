@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from grader.checks.data.splits import drops_last
+from grader.checks.data.splits import shows_a_part
 from grader.checks.training import wrong_numbers as numbers
 from grader.checks.training.stand_ins import end_if_raised
 from grader.engine.answer import Answer
@@ -155,17 +155,22 @@ def changed(parts: Sequence[Answer]) -> bool:
     return any("changed" in part and part.flag("changed") for part in parts)
 
 
-def name_dropped(student: Student, answer: Answer, groups: Sequence[Group]) -> None:
-    """Fail when the sum over the images that came is divided by all images of the dataset, and the student's own
-    training loader drops a batch. With a loader that gives them all it is the same."""
-    group, number = groups[1], answer.part("dropping") if answer.raised("dropping") is None else None
-    if number is None or "value" not in number:
+def name_unseen_counted(student: Student, answer: Answer, groups: Sequence[Group], function: str) -> None:
+    """Fail when the sum over the images that came is divided by all images of the dataset, and the student's own loader
+    gives only a part of them. Where a loader gives all it is the same."""
+    todo, name, number = 5, "train", answer.part("dropping").part(function)
+    if function == "evaluate":
+        todo, name, number = 6, "val", number.part("first") if "first" in number else number
+    if "value" not in number:
         return
+    group = groups[1]
     seen = len(group.labels) // group.batch_size * group.batch_size
     shown = float(numbers.cross_entropy(group.scores[:seen], group.labels[:seen]).mean())
     got, wrong = number.number("value"), shown * seen / len(group.labels)
-    if abs(got - wrong) < CLOSE < abs(got - shown) and drops_last(student):
-        fail("divided-by-dropped-images", got=got, expected=shown, seen=seen, images=len(group.labels))
+    if abs(got - wrong) < CLOSE < abs(got - shown) and shows_a_part(student, name):
+        facts: dict[str, Any] = {"got": got, "expected": shown, "seen": seen, "images": len(group.labels)}
+        loader = {"train": "training", "val": "validation"}[name]
+        fail("divided-by-images-not-shown", todo=todo, function=function, loader=loader, **facts)
 
 
 def _from_accuracy(number: Answer, group: Group) -> float:

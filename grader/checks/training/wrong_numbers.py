@@ -227,6 +227,7 @@ def accuracies(scores: np.ndarray, labels: np.ndarray, batch_size: int) -> dict[
         "classes-off-by-one:down": np.mean(scores.argmax(axis=1) - 1 == labels),
         "accuracy-rounded-down": float(np.floor(true)),
         "argmax-over-batch:by class": float(sum(by_class)) / total,
+        "counted-only-above-a-half": np.mean(_softmax(scores)[np.arange(total), labels] > 0.5),
         "whole-batches-counted:right as a whole": (right == sizes).mean(),
         "whole-batches-counted:right as a whole, over images": (right == sizes).sum() / total,
         "whole-batches-counted:anything right": (right > 0).mean(),
