@@ -240,10 +240,11 @@ def counted_steps(shown: Shown) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
-def tags_of(images: torch.Tensor, served: torch.Tensor, learnt: bool) -> torch.Tensor:
+def tags_of(images: torch.Tensor, served: torch.Tensor, learnt: bool, moved: dict[bytes, int]) -> torch.Tensor:
     """The tag of each image: that of the picture that the rest of it is like, or else what its own pixel 0 says.
 
     One that was learnt from has to be like a picture, perhaps shifted: what pixel 0 says can be made up.
+    moved: the tags of shifted images so far, by their bytes: the search takes long, and they come again in every epoch
     """
 
     def directions(pictures: torch.Tensor) -> torch.Tensor:
@@ -256,8 +257,12 @@ def tags_of(images: torch.Tensor, served: torch.Tensor, learnt: bool) -> torch.T
     alike, nearest = (directions(images) @ directions(served).T).max(dim=1)
     tags = torch.where(alike > ALIKE, served[nearest, 0].round().long(), said)
     if learnt and (odd := alike <= ALIKE).any():
-        alike, nearest = shifted(images[odd], served)
-        tags[odd] = torch.where(alike > MOVED, served[nearest, 0].round().long(), STRANGE)
+        keys = [image.numpy().tobytes() for image in images[odd].float()]
+        if any(key not in moved for key in keys):
+            alike, nearest = shifted(images[odd], served)
+            found = torch.where(alike > MOVED, served[nearest, 0].round().long(), STRANGE)
+            moved.update(zip(keys, found.tolist()))
+        tags[odd] = torch.tensor([moved[key] for key in keys])
     return tags
 
 
@@ -281,7 +286,8 @@ def passes_of(recorder: parts.Recorder, served: np.ndarray) -> dict[str, np.ndar
     """
     passes = recorder.forwards
     pictures = parts.own(served, torch.float32).reshape(len(served), -1)
-    tags = [tags_of(one["images"].flatten(1), pictures, one["gradient"]) for one in passes]
+    moved: dict[bytes, int] = {}
+    tags = [tags_of(one["images"].flatten(1), pictures, one["gradient"], moved) for one in passes]
     return {
         "tags": torch.cat(tags).numpy() if tags else np.zeros(0, np.int64),
         "scores": torch.cat([one["scores"] for one in passes]).double().numpy() if passes else np.zeros((0, 10)),
