@@ -158,11 +158,11 @@ def judge_seed(served: Served, val: set[int]) -> None:
     if np.ptp(places) == len(places) - 1 and reseeded == val:
         where = "first" if places[0] == 0 else "last" if places[-1] == len(tracers.train_ids) - 1 else "same"
         fail("split-in-file-order", where=where, total=len(val), classes=classes)
-    if reseeded == val:
-        fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
     runs = 1 + int((np.diff(places) > 1).sum())  # of neighbours in the file
     if runs < RUNS * len(places):
         fail("split-in-file-order", where="neighbouring", total=len(val), classes=classes)
+    if reseeded == val:
+        fail("seed-ignored", seed=tracers.seeds["seed"], other_seed=tracers.seeds["other_seed"], total=len(val))
     if not reseeded & val:  # drawn at random, a fifth is the same: none is, once in a million times
         facts = {"seed": tracers.seeds["seed"], "other_seed": tracers.seeds["other_seed"], "total": len(val)}
         fail("splits-never-overlap", expected=round(len(val) ** 2 / len(tracers.train_ids)), **facts)
