@@ -37,7 +37,8 @@ STEADY: Mapping[str, Any] = {"steady": True}  # the rate that the optimizer was 
 PLAIN: Mapping[str, Any] = {"optimizer": "plain"}  # the same optimizer with no option but its rate
 PRECISE = (STEADY, PLAIN)  # they name a cause, where another change may only make up for it
 OTHER_RATES = (*({"lr": factor} for factor in FACTORS), *({"rate": rate} for rate in RATES))
-CHANGES: tuple[Mapping[str, Any], ...] = (*OTHER_RATES, LONGER, {"data": "scaled"}, *PRECISE)
+# first those that cost nothing where there is nothing to change
+CHANGES: tuple[Mapping[str, Any], ...] = (*OTHER_RATES, *PRECISE, LONGER, {"data": "scaled"})
 ALL_LENT = {"data": "lent", "network": "lent", "fit": "lent"}
 EXCHANGES = tuple({part: "lent"} for part in (*PARTS, *INSIDE))
 ALONE = tuple({**ALL_LENT, part: "own"} for part in PARTS)
