@@ -200,9 +200,9 @@ def tried(laboratory: Laboratory, accuracy: float) -> Advice | None:
     wanted = min(accuracy + CLEAR, top + SURE) if near else top
     if with_numbers := near or part not in ("data", "network"):
         # such a change, or the best there is where data and network are in order; then twice the epochs, too, because a
-        # short training says little about them, unless they bring nothing there and an exchange does
+        # short training says little about them, unless an exchange brings something there and they do not
         twice = changed[CHANGES.index(LONGER)]
-        longer = not near and not (part and twice is not None and twice < own + CLEAR)
+        longer = not near and not (part and (twice is None or twice < own + CLEAR))
         changes = [*(CHANGES[index] for index in best), *([LONGER] if longer else [])]
         share = 1.0 if near else FIRST  # an exchange is no longer looked for
         number = changed_advice(laboratory, changes, share, wanted, min(wanted, accuracy + CLEAR))
