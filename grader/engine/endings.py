@@ -15,7 +15,7 @@ from grader.engine.printable import one_line
 from grader.engine.result import Status
 from grader.engine.submission.read import Submission
 from grader.engine.submission.strays import Stray
-from grader.engine.worker.raised import Raised
+from grader.engine.worker.raised import NO_SUCH_NAME, Raised
 from grader.engine.worker.trusted.job import Outcome
 
 CRASHES = {
@@ -24,7 +24,6 @@ CRASHES = {
     "protocol": "answer-malformed",
     "deleted": "folder-deleted",
 }
-NO_SUCH_NAME = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'")
 SIGNATURE = re.compile(r"([\w.<>]+)\(\) (?:takes|got|missing)|(?:takes|unexpected|multiple) .*argument")
 
 

@@ -212,12 +212,7 @@ def rebuilt(student: Any, root: str, arguments: dict[str, Any], wanted: tuple[st
 def read(loader: Any, turns: int, limit: int) -> dict[str, Any]:
     """So many passes, of which the first two and the last are told."""
     passes = [one_pass(loader, limit) for _ in range(turns)]
-    whole, _ = attempt(lambda: len(loader.dataset))
-    return {
-        "passes": passes[:2] + passes[2:][-1:],
-        "length": length(loader),
-        "whole": whole if isinstance(whole, int) else -1,
-    }
+    return {"passes": passes[:2] + passes[2:][-1:], "length": length(loader), "whole": length(loader, "dataset")}
 
 
 def tells(read: dict[str, Any]) -> bool:
@@ -242,10 +237,10 @@ def counted(loader: Any, limit: int) -> dict[str, Any]:
     return answer
 
 
-def length(loader: Any) -> int:
-    """How many images its sampler draws in one pass, -1 when it does not say."""
-    drawn, _ = attempt(lambda: len(loader.sampler))
-    return drawn if isinstance(drawn, int) else -1
+def length(loader: Any, part: str = "sampler") -> int:
+    """How many images its sampler draws in one pass, or its dataset holds; -1 when that does not say."""
+    count, _ = attempt(lambda: len(getattr(loader, part)))
+    return count if isinstance(count, int) else -1
 
 
 def one_pass(loader: Any, limit: int) -> dict[str, Any]:

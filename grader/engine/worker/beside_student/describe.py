@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, TracebackType
 
-from grader.engine.worker.raised import Raised
+from grader.engine.worker.raised import NO_SUCH_NAME, Raised
 
 MESSAGE_LIMIT = 600
 FRAME_LIMIT = 8
@@ -187,10 +187,8 @@ def meant(error: BaseException) -> str:
     """The name that a NameError should have had: one with the same letters, small or capital, or a parameter of the
     function with a name much like it; for an import, one of the module much like it. "" for none."""
     wanted = getattr(error, "name", None)
-    if isinstance(error, ImportError) and (
-        asked := re.match(r"cannot import name '(\w+)' from '([\w.]+)'", str(error))
-    ):
-        near = difflib.get_close_matches(asked[1], dir(sys.modules.get(asked[2])), 1, 0.75)
+    if isinstance(error, ImportError) and (asked := NO_SUCH_NAME.match(str(error))):
+        near = difflib.get_close_matches(asked["name"], dir(sys.modules.get(asked["module"])), 1, 0.75)
         return f"Did you mean: '{near[0]}'?" if near else ""
     steps = steps_of(error.__traceback__)
     if not isinstance(error, NameError) or type(wanted) is not str or not steps:
